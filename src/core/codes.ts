@@ -1,0 +1,117 @@
+/**
+ * Every answer that is not a plain yes, with what to do about it. The codes are an interface: programs compare them,
+ * people search for them. `src/protocol/README.md` lists each one, and a test holds the two together.
+ */
+export const CODES = {
+  "message.oversized": ["The message is larger than 1 MiB.", "Send less at once; a read is limited to 256 KiB."],
+  "message.retained": [
+    "A command arrived with the retain flag.",
+    "Never retain a command; clear the topic at the broker.",
+  ],
+  "message.malformed": ["The message is not what this topic carries.", "Compare it with src/protocol/asyncapi.yaml."],
+  "message.unknown-topic": [
+    "Nothing at a site listens to this topic.",
+    "Check the topic table in src/protocol/README.md.",
+  ],
+  "message.wrong-site": ["The command names another site.", "Sign a new command that names this site."],
+  "command.unsupported": [
+    "This controller does not know that kind or verb.",
+    "Update the controller, or use another verb.",
+  ],
+  "command.id-taken": ["Another operator already used this id.", "Send the command again with a new id."],
+  "nonce.unknown": ["No selection has this nonce (the controller may have restarted).", "Select again."],
+  "nonce.expired": ["The selection is older than 60 seconds.", "Select again."],
+  "nonce.used": ["The nonce was spent by an earlier command.", "Select again."],
+  "nonce.mismatch": ["The selection was made by another operator, or for something else.", "Select again yourself."],
+  "signature.missing": ["The message carries no signature.", "Sign it with an operator's key."],
+  "signature.invalid": ["No signature fits the bytes.", "Sign exactly the bytes that are sent."],
+  "signature.unknown-key": [
+    "The key belongs to no operator of this site.",
+    "Add the key with `towpath trust add`, sign and push.",
+  ],
+  "operator.revoked": [
+    "This operator or key is revoked.",
+    "Ask a root holder; a revocation is undone by a new document.",
+  ],
+  "operator.mismatch": ["The message names another operator than its key.", "Use the key of the operator it names."],
+  "trust.none": [
+    "The site has no trust document: nobody can switch anything.",
+    "Set `trust:` in site.yaml, or `towpath trust push`.",
+  ],
+  "trust.behind": ["The command was made under a newer trust than the site has.", "`towpath trust push SITE` first."],
+  "trust.changed": ["The trust changed between select and operate.", "Select again."],
+  "trust.invalid": [
+    "The trust document cannot be read or does not fit this fleet.",
+    "Check it with `towpath trust show`.",
+  ],
+  "trust.lower": ["The trust document is older than the one the site has.", "Sign a newer one: `towpath trust sign`."],
+  "trust.signatures": ["Not enough root signatures, of the old roots and the new.", "Let more root holders sign it."],
+  "role.denied": [
+    "The operator's roles do not allow this here.",
+    "Ask for a role: `towpath trust role`, `towpath trust add`.",
+  ],
+  "facts.changed": ["The outlets are no longer as they were shown.", "Look at the new preview and decide again."],
+  "target.unknown": ["The site has no such device or outlet.", "`towpath status SITE` lists what it has."],
+  "target.no-outlets": ["The device has no outlets.", "Give it outlets in site.yaml."],
+  "outlet.locked": ["The outlet is locked.", "Talk to who locked it, then `towpath power unlock`."],
+  "outlet.not-locked": ["The outlet is not locked.", "Nothing to do."],
+  "outlet.busy": ["A command is in execution on this outlet.", "Wait for it, or `towpath power cancel`."],
+  "outlet.idle": ["No command is in execution there.", "Nothing to cancel."],
+  "outlet.not-on": ["Cycle was asked, but the outlet is off.", "Use `on`, or say `--from any`."],
+  "outlet.min-on": ["The outlet has not been on for its minimum time.", "Wait the time that is printed."],
+  "outlet.min-off": ["The outlet has not been off for its minimum time.", "Wait the time that is printed."],
+  "outlet.rate": ["The outlet was switched too often.", "Wait the time that is printed; look for the real cause."],
+  "branch.own": ["This would cut the controller's own power or path.", "Use `cycle` on an NC contact, or `off --for`."],
+  "dependency.off": ["A device that must come first has no power.", "Switch that device on first."],
+  "storage.degraded": [
+    "The card does not take records, so this may not be forgotten safely.",
+    "Replace the card, or say `--without-record`.",
+  ],
+  "relay.failed": [
+    "The line did not take the level it was given.",
+    "Check board and wiring; it is not tried again by itself.",
+  ],
+  "fact.disagrees": [
+    "The observation does not agree with the command.",
+    "Relay stuck, fuse, or sensor: look at the site.",
+  ],
+  "power.interrupted": [
+    "The controller restarted in the middle; an owed `on` was paid.",
+    "Look at the facts, then decide.",
+  ],
+  "power.cancelled": ["The command was cancelled; what it owed was paid.", "Nothing to do."],
+  "outcome.unknown": [
+    "No command with this id was decided here.",
+    "It never arrived, or is too long ago: look at `events`.",
+  ],
+  "console.unknown": ["The site has no such console.", "`towpath status SITE` lists what it has."],
+  "console.missing": ["The port is not there.", "Check cable and adapter; it is opened by itself when it returns."],
+  "console.busy": ["Another program holds the port.", "Stop that program (ModemManager, minicom, a getty)."],
+  "console.error": ["The port failed.", "Check the adapter; it is opened again by itself."],
+  "read.range": ["The range is not one the journal can have.", "Ask for a range inside what `status` shows."],
+  "read.too-many": ["Too many reads or watches at once.", "End one, or wait a minute."],
+  "config.rejected": [
+    "The config has errors; the last good one runs.",
+    "`towpath controller --config site.yaml --check`.",
+  ],
+  "config.owes-on": ["An outlet that owes an on is missing from the config.", "Put it back until the on is paid."],
+  "sim.unknown": ["There is no such simulated device or fault.", "`towpath sim --help` lists them."],
+  "site.silent": ["The site does not answer.", "Its last known state is shown; try the local socket or wait."],
+  "reply.unverified": [
+    "The answer is not signed by the site's key.",
+    "Do not believe it; check `sites.json` and the broker.",
+  ],
+} as const satisfies Record<string, readonly [text: string, remedy: string]>;
+
+export type Code = keyof typeof CODES;
+
+export function isCode(text: string): text is Code {
+  return Object.hasOwn(CODES, text);
+}
+
+/** One line for people: what happened, what to do, and the code to search for. */
+export function explain(code: string): string {
+  if (!isCode(code)) return `Refused (${code}).`;
+  const [text, remedy] = CODES[code];
+  return `${text} ${remedy} (${code})`;
+}

@@ -1,0 +1,68 @@
+import type { Code } from "./codes.ts";
+import type { ClockTrust, Durable, LedgerRecord } from "./ledger.ts";
+import type { Command, ReadArgs, Reply } from "./messages.ts";
+import type { SitePlan } from "./plan.ts";
+import type { Offer, TrustDocument } from "./trust.ts";
+
+/** Everything that can happen to a site, and everything it can do. Both are plain data. */
+
+export type Connection = "lte" | "primary" | "local";
+
+/** Where a reply goes: to the connection that asked, or to all when nobody here remembers who did. */
+export type ReplyTo = Connection | "all";
+
+export type Event =
+  | {
+      type: "started";
+      plan: SitePlan;
+      durable: Durable;
+      boot: number;
+      start: number;
+      version: string;
+      /** Levels as read from the board: relay number to energised. */
+      lines: Readonly<Record<number, boolean>>;
+      /** Stored document first, then the one from the config; each already known to be well formed. */
+      trust: readonly Offer[];
+      notes: readonly { readonly code: Code; readonly detail: string }[];
+    }
+  | {
+      type: "command-arrived";
+      via: Connection;
+      command: Command;
+      /** Fingerprints of the keys whose signatures fit the bytes. */
+      signers: readonly string[];
+      signatures: number;
+      /** A document that the command carries, checked and verified; null where it is none or cannot be read. */
+      offer: (Offer & { readonly envelope: string }) | null;
+      /** 128 random bits, hex: the nonce if this becomes a selection. */
+      entropy: string;
+    }
+  | { type: "message-ignored"; via: Connection; code: Code; id: string | null }
+  | { type: "append-finished"; token: number; ok: boolean }
+  | { type: "storage-changed"; state: "ok" | "degraded"; detail: string }
+  | { type: "relay-driven"; token: number; energised: boolean | null; fault: string | null }
+  | { type: "input-sensed"; input: string; present: boolean }
+  | { type: "trust-stored"; token: number; ok: boolean }
+  | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
+  | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
+  | { type: "range-read"; token: number; result: ReadResult }
+  | { type: "clock-read"; wallMs: number; trust: ClockTrust }
+  | { type: "fault-set"; token: number; ok: boolean; detail: string }
+  | { type: "tick" };
+
+export type ReadResult = { ok: true; detail: Readonly<Record<string, unknown>> } | { ok: false; code: Code };
+
+export type Effect =
+  /** Records in order; `token` asks to be told. `durable` is the state with all of them in it. */
+  | { type: "append"; records: readonly LedgerRecord[]; durable: Durable; sync: boolean; token: number | null }
+  | { type: "drive"; token: number; relay: number; energised: boolean }
+  | { type: "reply"; via: ReplyTo; reply: Reply }
+  | { type: "store-trust"; token: number; envelope: string }
+  | { type: "trust-adopted"; document: TrustDocument }
+  | { type: "read-range"; token: number; via: Connection; args: ReadArgs }
+  | { type: "watch"; via: Connection; console: string; untilMs: number }
+  | { type: "set-fault"; token: number; subject: string; fault: string }
+  | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
+  | { type: "publish-events"; records: readonly LedgerRecord[] }
+  /** Send a tick at this mono time; null: no tick is needed. Replaces the one before. */
+  | { type: "wake"; atMs: number | null };

@@ -1,0 +1,231 @@
+import type { Durability, Failure, Reply, Verdict } from "./messages.ts";
+import type { Switch } from "./plan.ts";
+
+/**
+ * The decisions of a site as records, and the state that follows from them. Running and recovering use the same
+ * reducer, so what is remembered after a crash is what the records say and nothing else.
+ */
+
+interface Head {
+  readonly seq: number;
+  readonly boot: number;
+  /** CLOCK_MONOTONIC, ms. */
+  readonly mono: number;
+}
+
+export type RecordBody =
+  | { kind: "start"; start: number; version: string }
+  | { kind: "clock"; wall: number; trust: ClockTrust }
+  | { kind: "trust"; epoch: number; sha256: string; by: string }
+  | { kind: "intent"; intent: Intent }
+  | { kind: "edge"; id: string; outlet: string; power: Switch; ok: boolean }
+  | {
+      kind: "outcome";
+      id: string;
+      verdict: Verdict;
+      failures: readonly Failure[];
+      outlets: Record<string, Switch | "unknown">;
+      reply: Reply;
+    }
+  | { kind: "refused"; id: string; by: string; code: string; target: string; reply: Reply | null }
+  | { kind: "locked"; id: string; by: string; reason: string; outlets: readonly string[]; reply: Reply }
+  | { kind: "unlocked"; id: string; by: string; outlets: readonly string[]; reply: Reply }
+  | { kind: "cancelled"; id: string; by: string; cancels: string; reply: Reply }
+  | { kind: "ignored"; counts: Readonly<Record<string, number>> }
+  | { kind: "console"; console: string; state: "up" | "down"; code: string | null; detail: string }
+  | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
+  | { kind: "storage"; state: "ok" | "degraded"; detail: string }
+  | { kind: "config"; code: string; detail: string };
+
+export type LedgerRecord = Head & RecordBody;
+export type ClockTrust = "none" | "rtc" | "gsm" | "ntp";
+
+/** What was decided, before anything moves. For `on` and `cycle` it is the owed on as well. */
+export interface Intent {
+  readonly id: string;
+  readonly by: string;
+  readonly verb: "on" | "off" | "cycle";
+  readonly target: string;
+  readonly reason: string;
+  readonly outlets: readonly string[];
+  /** Those that lose power by it: they count for the rate. */
+  readonly cuts: readonly string[];
+  readonly waitMs: number;
+  readonly durability: Durability;
+}
+
+export interface Lock {
+  readonly by: string;
+  readonly reason: string;
+  readonly atMs: number;
+}
+
+export interface OutletMemory {
+  readonly commanded: Switch | "unknown";
+  readonly commandedAtMs: number | null;
+  readonly lastOnMs: number | null;
+  readonly lastOffMs: number | null;
+  readonly cutsMs: readonly number[];
+  readonly lock: Lock | null;
+}
+
+export interface Unsettled extends Intent {
+  /** When the last of its outlets went off, in this boot. */
+  readonly offAtMs: number | null;
+}
+
+export interface Decided {
+  readonly id: string;
+  readonly by: string;
+  readonly reply: Reply;
+}
+
+export interface Durable {
+  readonly v: 1;
+  /** Sequence number of the last record in this state. */
+  readonly seq: number;
+  readonly boot: number;
+  readonly start: number;
+  readonly outlets: Readonly<Record<string, OutletMemory>>;
+  readonly unsettled: readonly Unsettled[];
+  /** Newest last, at most `DECIDED_KEPT`. Forgetting is safe: without a living nonce nothing acts. */
+  readonly decided: readonly Decided[];
+  readonly trust: { readonly epoch: number; readonly sha256: string } | null;
+}
+
+export const DECIDED_KEPT = 256;
+const CUTS_KEPT = 64;
+
+export const EMPTY_MEMORY: OutletMemory = {
+  commanded: "unknown",
+  commandedAtMs: null,
+  lastOnMs: null,
+  lastOffMs: null,
+  cutsMs: [],
+  lock: null,
+};
+
+export const EMPTY_DURABLE: Durable = {
+  v: 1,
+  seq: 0,
+  boot: 0,
+  start: 0,
+  outlets: {},
+  unsettled: [],
+  decided: [],
+  trust: null,
+};
+
+export function memoryOf(durable: Durable, outlet: string): OutletMemory {
+  return (Object.hasOwn(durable.outlets, outlet) ? durable.outlets[outlet] : undefined) ?? EMPTY_MEMORY;
+}
+
+/** The state after one more record. Records that the state already holds change nothing. */
+export function applyRecord(durable: Durable, record: LedgerRecord): Durable {
+  if (record.seq <= durable.seq) return durable;
+  return { ...reduce(durable, record), seq: record.seq };
+}
+
+function reduce(durable: Durable, record: LedgerRecord): Durable {
+  switch (record.kind) {
+    case "start":
+      return { ...rebase(durable, record.boot, record.mono), start: record.start };
+    case "trust":
+      return { ...durable, trust: { epoch: record.epoch, sha256: record.sha256 } };
+    case "intent":
+      return applyIntent(durable, record.intent, record.mono);
+    case "edge":
+      return applyEdge(durable, record.id, record.outlet, record.power, record.mono);
+    case "outcome":
+      return applyOutcome(durable, record.id, record.outlets, record.reply, record.mono);
+    case "refused":
+      return record.reply === null ? durable : decide(durable, record.id, record.by, record.reply);
+    case "locked":
+      return setLocks(decide(durable, record.id, record.by, record.reply), record.outlets, {
+        by: record.by,
+        reason: record.reason,
+        atMs: record.mono,
+      });
+    case "unlocked":
+      return setLocks(decide(durable, record.id, record.by, record.reply), record.outlets, null);
+    case "cancelled":
+      return decide(durable, record.id, record.by, record.reply);
+    default:
+      return durable;
+  }
+}
+
+/** Times of another boot say nothing about now, so each is taken as just passed: every minimum time starts anew. */
+function rebase(durable: Durable, boot: number, nowMs: number): Durable {
+  if (durable.boot === boot) return durable;
+  const now = (at: number | null) => (at === null ? null : nowMs);
+  const outlets = Object.fromEntries(
+    Object.entries(durable.outlets).map(([name, memory]) => [
+      name,
+      {
+        ...memory,
+        commandedAtMs: now(memory.commandedAtMs),
+        lastOnMs: now(memory.lastOnMs),
+        lastOffMs: now(memory.lastOffMs),
+        cutsMs: memory.cutsMs.map(() => nowMs),
+        lock: memory.lock && { ...memory.lock, atMs: nowMs },
+      },
+    ]),
+  );
+  return { ...durable, boot, outlets, unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })) };
+}
+
+function applyIntent(durable: Durable, intent: Intent, mono: number): Durable {
+  let next = durable;
+  for (const outlet of intent.outlets) {
+    const memory = memoryOf(next, outlet);
+    next = remember(next, outlet, {
+      ...memory,
+      commanded: intent.verb === "off" ? "off" : "on",
+      commandedAtMs: mono,
+      cutsMs: intent.cuts.includes(outlet) ? [...memory.cutsMs, mono].slice(-CUTS_KEPT) : memory.cutsMs,
+    });
+  }
+  const accepted: Reply = { id: intent.id, phase: "accepted", durability: intent.durability };
+  next = decide(next, intent.id, intent.by, accepted);
+  return { ...next, unsettled: [...next.unsettled, { ...intent, offAtMs: null }] };
+}
+
+function applyEdge(durable: Durable, id: string, outlet: string, power: Switch, mono: number): Durable {
+  const memory = memoryOf(durable, outlet);
+  const moved = remember(
+    durable,
+    outlet,
+    power === "on" ? { ...memory, lastOnMs: mono } : { ...memory, lastOffMs: mono },
+  );
+  if (power === "on") return moved;
+  return { ...moved, unsettled: moved.unsettled.map((one) => (one.id === id ? { ...one, offAtMs: mono } : one)) };
+}
+
+function applyOutcome(
+  durable: Durable,
+  id: string,
+  outlets: Record<string, Switch | "unknown">,
+  reply: Reply,
+  mono: number,
+): Durable {
+  const intent = durable.unsettled.find((one) => one.id === id);
+  let next: Durable = { ...durable, unsettled: durable.unsettled.filter((one) => one.id !== id) };
+  for (const [outlet, commanded] of Object.entries(outlets)) {
+    next = remember(next, outlet, { ...memoryOf(next, outlet), commanded, commandedAtMs: mono });
+  }
+  return intent ? decide(next, id, intent.by, reply) : next;
+}
+
+function setLocks(durable: Durable, outlets: readonly string[], lock: Lock | null): Durable {
+  return outlets.reduce((next, outlet) => remember(next, outlet, { ...memoryOf(next, outlet), lock }), durable);
+}
+
+function remember(durable: Durable, outlet: string, memory: OutletMemory): Durable {
+  return { ...durable, outlets: { ...durable.outlets, [outlet]: memory } };
+}
+
+function decide(durable: Durable, id: string, by: string, reply: Reply): Durable {
+  const others = durable.decided.filter((one) => one.id !== id);
+  return { ...durable, decided: [...others, { id, by, reply }].slice(-DECIDED_KEPT) };
+}

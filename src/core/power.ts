@@ -1,0 +1,241 @@
+import { type Ask, cuts, mayForget, type Refusal, roleAllows, standingRefusal } from "./checks.ts";
+import type { Code } from "./codes.ts";
+import type { Connection, Event } from "./events.ts";
+import type { Intent } from "./ledger.ts";
+import type { Command, Durability, Reply } from "./messages.ts";
+import { outletNamed } from "./plan.ts";
+import { offTimeOf, previewOf, sequenceVerb } from "./preview.ts";
+import { beginSequence, runSequences } from "./running.ts";
+import { addSelection, findSelection, NONCE_TTL_MS, repeatedSelection, type Selection, spend } from "./selection.ts";
+import { drivenPower, factsOfAll, type Recording, type SiteState, type Turn } from "./state.ts";
+import { parseTarget, resolveTarget, targetText } from "./target.ts";
+import { type Identity, identify } from "./trust.ts";
+
+/** Select before operate: the way from a signed message to an intent. What moves afterwards is in `running.ts`. */
+
+type Arrived = Extract<Event, { type: "command-arrived" }>;
+type Select = Extract<Command, { kind: "select" }>;
+type Operate = Extract<Command, { kind: "operate" }>;
+
+/** An operate whose intent is not on the card by then goes on without it, or is refused. */
+export const SYNC_DEADLINE_MS = 2_000;
+
+export function reject(turn: Turn, via: Connection, id: string, refusal: Refusal): Reply {
+  const reply: Reply = { id, phase: "rejected", ...refusal };
+  turn.reply(via, reply);
+  return reply;
+}
+
+/** Refuses, and remembers it: who asked is known, so the ledger says what was asked and why not. */
+function refuse(
+  turn: Turn,
+  via: Connection,
+  command: Select | Operate,
+  target: string,
+  refusal: Refusal,
+  decided: boolean,
+): void {
+  const reply: Reply = { id: command.id, phase: "rejected", ...refusal };
+  const { id, by } = command;
+  turn.append([{ kind: "refused", id, by, code: refusal.code, target, reply: decided ? reply : null }], {
+    sync: false,
+  });
+  turn.reply(via, reply);
+}
+
+export function onSelect(turn: Turn, event: Arrived, command: Select): void {
+  const who = identify(turn.state.trust, event.signers, event.signatures, command.by);
+  if (!who.ok) return void reject(turn, event.via, command.id, { code: who.code, detail: "" });
+  const stale = newerEpoch(turn.state, command.epoch);
+  if (stale !== null) return void reject(turn, event.via, command.id, stale);
+  const repeated = repeatedSelection(turn.state.selections, command.id, command.by, turn.nowMs);
+  if (repeated !== null) return turn.reply(event.via, repeated.reply);
+
+  const aimed = aim(turn.state, who.identity, command);
+  if (!aimed.ok) return refuse(turn, event.via, command, command.target, aimed.refusal, false);
+  const preview = previewOf(turn.state, aimed.ask, standingRefusal(turn.state, aimed.ask, turn.nowMs));
+  const reply: Reply = {
+    id: command.id,
+    phase: "selected",
+    nonce: event.entropy,
+    expiresInMs: NONCE_TTL_MS,
+    epoch: turn.state.trust?.epoch ?? 0,
+    preview,
+  };
+  const selection: Selection = {
+    ...aimed.ask,
+    nonce: event.entropy,
+    id: command.id,
+    by: command.by,
+    selectedAtMs: turn.nowMs,
+    used: false,
+    reply,
+  };
+  turn.set({ selections: addSelection(turn.state.selections, selection) });
+  turn.reply(event.via, reply);
+}
+
+type Aimed = { ok: true; ask: Ask } | { ok: false; refusal: Refusal };
+
+function aim(state: SiteState, identity: Identity, command: Select): Aimed {
+  const refused = (code: Code, detail: string): Aimed => ({ ok: false, refusal: { code, detail } });
+  const target = parseTarget(command.target, state.plan.site);
+  if (target === null) return refused("target.unknown", command.target);
+  const outlets = resolveTarget(state.plan, target);
+  const ask = { verb: command.verb, target, outlets: outlets ?? [], args: command.args };
+  if (!roleAllows(identity, state.plan, ask)) return refused("role.denied", `${command.verb} ${command.target}`);
+  if (outlets === null) return refused("target.unknown", command.target);
+  if (outlets.length === 0) return refused("target.no-outlets", command.target);
+  return { ok: true, ask };
+}
+
+function newerEpoch(state: SiteState, epoch: number): Refusal | null {
+  const own = state.trust?.epoch ?? 0;
+  return epoch > own ? { code: "trust.behind", detail: `command: epoch ${epoch}, site: ${own}` } : null;
+}
+
+/** The fixed order of design section 5 item 2; size, retain flag and parse were checked at the inbox. */
+export function onOperate(turn: Turn, event: Arrived, command: Operate): void {
+  const { via } = event;
+  const decided = turn.state.durable.decided.find((one) => one.id === command.id);
+  if (decided !== undefined) {
+    if (decided.by === command.by) return turn.reply(via, decided.reply);
+    return void reject(turn, via, command.id, { code: "command.id-taken", detail: "" });
+  }
+  const found = findSelection(turn.state.selections, command.nonce, turn.nowMs);
+  if (!found.ok) return void reject(turn, via, command.id, { code: found.code, detail: "" });
+  const { selection } = found;
+  const who = identify(turn.state.trust, event.signers, event.signatures, command.by);
+  if (!who.ok) return void reject(turn, via, command.id, { code: who.code, detail: "" });
+  const mismatch = mismatchOf(turn.state, selection, command);
+  if (mismatch !== null) return void reject(turn, via, command.id, mismatch);
+
+  turn.set({ selections: spend(turn.state.selections, command.nonce) });
+  const refusal = refusalOf(turn, who.identity, selection, command);
+  if (refusal !== null) return refuse(turn, via, command, targetText(selection.target), refusal, true);
+  const ask = askOf(selection, command);
+  if (ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle") return recordIntent(turn, via, command, ask);
+  return operateAtOnce(turn, via, command, ask);
+}
+
+function mismatchOf(state: SiteState, selection: Selection, command: Operate): Refusal | null {
+  const mismatch = (detail: string): Refusal => ({ code: "nonce.mismatch", detail });
+  if (selection.by !== command.by) return mismatch("selected by somebody else");
+  if (command.verb !== null && command.verb !== selection.verb) return mismatch(`selected for ${selection.verb}`);
+  if (command.target === null) return null;
+  const target = parseTarget(command.target, state.plan.site);
+  const same = target !== null && targetText(target) === targetText(selection.target);
+  return same ? null : mismatch(`selected for ${targetText(selection.target)}`);
+}
+
+function refusalOf(turn: Turn, identity: Identity, selection: Selection, command: Operate): Refusal | null {
+  const newer = newerEpoch(turn.state, command.epoch);
+  if (newer !== null) return newer;
+  if (command.epoch < (turn.state.trust?.epoch ?? 0)) {
+    return { code: "trust.changed", detail: `command: epoch ${command.epoch}, site: ${turn.state.trust?.epoch}` };
+  }
+  const ask = askOf(selection, command);
+  if (!roleAllows(identity, turn.state.plan, ask)) {
+    return { code: "role.denied", detail: `${ask.verb} ${targetText(ask.target)}` };
+  }
+  return standingRefusal(turn.state, ask, turn.nowMs);
+}
+
+/** What was selected decides; an operate may add what does not change the move: facts, reason, `--without-record`. */
+function askOf(selection: Selection, command: Operate): Ask {
+  const { expect, withoutRecord, reason } = command.args;
+  const args = {
+    ...selection.args,
+    ...(expect && { expect }),
+    ...(withoutRecord !== undefined && { withoutRecord }),
+    ...(reason !== undefined && { reason }),
+  };
+  return { verb: selection.verb, target: selection.target, outlets: selection.outlets, args };
+}
+
+function recordIntent(turn: Turn, via: Connection, command: Operate, ask: Ask): void {
+  const outlets = ask.outlets;
+  const intent: Intent = {
+    id: command.id,
+    by: command.by,
+    verb: sequenceVerb(ask),
+    target: targetText(ask.target),
+    reason: ask.args.reason ?? "",
+    outlets,
+    cuts: cuts(ask) ? outlets.filter((name) => isNotOff(turn.state, name)) : [],
+    waitMs: offTimeOf(turn.state.plan, ask),
+    durability: "synced",
+  };
+  const token = turn.token();
+  const recording: Recording = {
+    token,
+    intent,
+    via,
+    deadlineMs: turn.nowMs + SYNC_DEADLINE_MS,
+    mayForget: mayForget(turn.state.plan, ask),
+  };
+  turn.set({ recordings: [...turn.state.recordings, recording] });
+  turn.append([{ kind: "intent", intent }], { sync: true, token });
+  if (turn.state.storage.state === "degraded") settleRecording(turn, recording, false);
+}
+
+function isNotOff(state: SiteState, name: string): boolean {
+  const outlet = outletNamed(state.plan, name);
+  return outlet !== undefined && drivenPower(state, outlet) !== "off";
+}
+
+/** The card has answered, or has not within the deadline. */
+export function settleRecording(turn: Turn, recording: Recording, ok: boolean): void {
+  turn.set({ recordings: turn.state.recordings.filter((one) => one !== recording) });
+  if (!ok && !recording.mayForget) return refuseUnrecorded(turn, recording);
+  const durability: Durability = ok ? "synced" : "memory";
+  const intent = { ...recording.intent, durability };
+  turn.reply(recording.via, { id: intent.id, phase: "accepted", durability, waitMs: intent.waitMs });
+  beginSequence(turn, intent, recording.via);
+  runSequences(turn);
+}
+
+function refuseUnrecorded(turn: Turn, { intent, via }: Recording): void {
+  const detail = "the intent could not be recorded within 2 s";
+  const reply: Reply = { id: intent.id, phase: "rejected", code: "storage.degraded", detail };
+  const outlets = Object.fromEntries(intent.outlets.map((name) => [name, drivenNow(turn.state, name)]));
+  turn.append([{ kind: "outcome", id: intent.id, verdict: "failed", failures: [], outlets, reply }], { sync: true });
+  turn.reply(via, reply);
+}
+
+export function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
+  const outlet = outletNamed(state.plan, name);
+  return outlet === undefined ? "unknown" : drivenPower(state, outlet);
+}
+
+export function checkDeadlines(turn: Turn): void {
+  for (const recording of turn.state.recordings) {
+    if (turn.nowMs >= recording.deadlineMs) settleRecording(turn, recording, false);
+  }
+}
+
+function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask): void {
+  const { id, by } = command;
+  const result = (detail: Record<string, unknown>): Reply => ({ id, phase: "result", verdict: "done", ...detail });
+  const reason = ask.args.reason ?? "";
+  const facts = () => factsOfAll(turn.state, ask.outlets);
+  if (ask.verb === "lock") {
+    const reply = result({ locked: ask.outlets, facts: facts() });
+    turn.append([{ kind: "locked", id, by, reason, outlets: ask.outlets, reply }], { sync: true });
+    return turn.reply(via, reply);
+  }
+  if (ask.verb === "unlock") {
+    const reply = result({ unlocked: ask.outlets, facts: facts() });
+    turn.append([{ kind: "unlocked", id, by, outlets: ask.outlets, reply }], { sync: true });
+    return turn.reply(via, reply);
+  }
+  const running = turn.state.sequences.find((one) => one.intent.outlets.some((name) => ask.outlets.includes(name)));
+  if (running === undefined)
+    return void reject(turn, via, id, { code: "outlet.busy", detail: "its record is being written" });
+  const reply = result({ cancels: running.intent.id });
+  turn.append([{ kind: "cancelled", id, by, cancels: running.intent.id, reply }], { sync: true });
+  const sequences = turn.state.sequences.map((one) => (one === running ? { ...one, cancelled: true } : one));
+  turn.set({ sequences });
+  turn.reply(via, reply);
+  runSequences(turn);
+}

@@ -1,0 +1,82 @@
+import type { Ask, Refusal } from "./checks.ts";
+import { cuts } from "./checks.ts";
+import type { OutletFacts } from "./messages.ts";
+import { type BranchKind, branchOf, devicesFedBy, outletNamed, type SitePlan } from "./plan.ts";
+import { plannedSteps, type Step } from "./sequence.ts";
+import { factsOfAll, type SiteState } from "./state.ts";
+import { targetText } from "./target.ts";
+
+/** What a person sees before anything moves. */
+export interface Preview {
+  readonly verb: string;
+  readonly target: string;
+  /** In order: the edges and the waits between them. */
+  readonly moves: readonly ({ outlet: string; power: string } | { waitMs: number })[];
+  /** Devices that lose power, the named one too. */
+  readonly loses: readonly string[];
+  readonly named: readonly string[];
+  readonly ownBranch: BranchKind;
+  readonly facts: Readonly<Record<string, OutletFacts>>;
+  readonly warnings: readonly string[];
+  /** What an operate would be refused for right now. */
+  readonly refusal: Refusal | null;
+}
+
+export function previewOf(state: SiteState, ask: Ask, refusal: Refusal | null): Preview {
+  const { plan } = state;
+  const loses = cuts(ask) ? devicesFedBy(plan, ask.outlets) : [];
+  const ownBranch = branchOf(plan, ask.outlets);
+  const power = ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle";
+  return {
+    verb: ask.verb,
+    target: targetText(ask.target),
+    moves: power ? movesOf(powerSteps(plan, ask)) : [],
+    loses,
+    named: ask.target.device === null ? [] : [ask.target.device],
+    ownBranch,
+    facts: factsOfAll(state, ask.outlets),
+    warnings: power ? warningsOf(ask, ownBranch, loses) : [],
+    refusal,
+  };
+}
+
+/** The steps of a power verb on these outlets; `off --for` is a cycle with a long wait. */
+export function powerSteps(plan: SitePlan, ask: Ask): Step[] {
+  const verb = sequenceVerb(ask);
+  return plannedSteps(plan, verb, ask.outlets, offTimeOf(plan, ask));
+}
+
+export function sequenceVerb(ask: Pick<Ask, "verb" | "args">): "on" | "off" | "cycle" {
+  if (ask.verb === "cycle" || (ask.verb === "off" && ask.args.forMs !== undefined)) return "cycle";
+  return ask.verb === "on" ? "on" : "off";
+}
+
+/** The longest off time of the outlets, never under a minimum off time. */
+export function offTimeOf(plan: SitePlan, ask: Pick<Ask, "outlets" | "args">): number {
+  const times = ask.outlets.map((name) => {
+    const outlet = outletNamed(plan, name);
+    return Math.max(ask.args.forMs ?? outlet?.offTimeMs ?? 0, outlet?.minOffMs ?? 0);
+  });
+  return Math.max(0, ...times);
+}
+
+function movesOf(steps: readonly Step[]): Preview["moves"] {
+  return steps.flatMap((step): Preview["moves"][number][] => {
+    if (step.do === "drive") return [{ outlet: step.outlet, power: step.power }];
+    if (step.do === "stay-off") return [{ waitMs: step.waitMs }];
+    return step.do === "pause" ? [{ waitMs: step.ms }] : [];
+  });
+}
+
+function warningsOf(ask: Ask, branch: BranchKind, loses: readonly string[]): string[] {
+  if (!cuts(ask)) return [];
+  const warnings: string[] = [];
+  if (branch === "undeclared")
+    warnings.push("site.yaml has no `controller:` section: this may cut the controller itself");
+  if (branch === "controller") warnings.push("this outlet feeds the controller itself");
+  if (branch === "path")
+    warnings.push("this outlet feeds the controller's path to you: expect silence until it is back");
+  const others = loses.filter((device) => device !== ask.target.device);
+  if (others.length > 0) warnings.push(`also loses power: ${others.join(", ")}`);
+  return warnings;
+}

@@ -1,0 +1,189 @@
+import type { ReplyTo } from "./events.ts";
+import type { Intent } from "./ledger.ts";
+import type { Failure, Verdict } from "./messages.ts";
+import { type SitePlan, STAGGER_MS, type Switch } from "./plan.ts";
+
+/**
+ * One power command in execution: a list of steps and where it stands. Pure: it asks for the next edge and is told
+ * how it went. Whatever fails on the way, an owed `on` is still driven.
+ */
+
+export type Step =
+  | { do: "drive"; outlet: string; power: Switch }
+  | { do: "observe"; outlets: readonly string[]; power: Switch; withinMs: number }
+  | { do: "stay-off"; waitMs: number }
+  | { do: "pause"; ms: number };
+
+export interface Sequence {
+  readonly intent: Intent;
+  readonly via: ReplyTo;
+  /** True when it only pays what an interrupted command owes. */
+  readonly recovery: boolean;
+  readonly steps: readonly Step[];
+  readonly at: number;
+  /** When the present step began; null before it did. */
+  readonly beganMs: number | null;
+  readonly agreedSinceMs: number | null;
+  readonly lastOffMs: number | null;
+  readonly failures: readonly Failure[];
+  readonly cancelled: boolean;
+}
+
+/** How long an observation must agree before it counts (contact bounce). */
+export const AGREE_MS = 200;
+/** A relay bank that has not answered by then has failed. */
+export const DRIVE_TIMEOUT_MS = 2_000;
+
+export function plannedSteps(
+  plan: SitePlan,
+  verb: "on" | "off" | "cycle",
+  outlets: readonly string[],
+  waitMs: number,
+): Step[] {
+  const off: Step[] = outlets.map((outlet) => ({ do: "drive", outlet, power: "off" }));
+  const on = startSteps(plan, outlets);
+  const seenOff = observeStep(plan, outlets, "off");
+  if (verb === "off") return [...off, ...seenOff];
+  if (verb === "on") return on;
+  return [...off, ...seenOff, { do: "stay-off", waitMs }, ...on];
+}
+
+/** Starts are staggered, so that inrush currents do not add up. */
+export function startSteps(plan: SitePlan, outlets: readonly string[]): Step[] {
+  const drives = outlets.flatMap((outlet, index): Step[] => {
+    const drive: Step = { do: "drive", outlet, power: "on" };
+    return index === 0 ? [drive] : [{ do: "pause", ms: STAGGER_MS }, drive];
+  });
+  return [...drives, ...observeStep(plan, outlets, "on")];
+}
+
+function observeStep(plan: SitePlan, outlets: readonly string[], power: Switch): Step[] {
+  const seen = outlets.filter((outlet) => plan.outlets[outlet]?.observe);
+  if (seen.length === 0) return [];
+  const withinMs = Math.max(...seen.map((outlet) => plan.outlets[outlet]?.observe?.withinMs ?? 0));
+  return [{ do: "observe", outlets: seen, power, withinMs }];
+}
+
+export function newSequence(intent: Intent, via: ReplyTo, steps: readonly Step[], recovery: boolean): Sequence {
+  return {
+    intent,
+    via,
+    recovery,
+    steps,
+    at: 0,
+    beganMs: null,
+    agreedSinceMs: null,
+    lastOffMs: null,
+    failures: [],
+    cancelled: false,
+  };
+}
+
+export interface Progress {
+  readonly sequence: Sequence;
+  /** An edge to drive now. */
+  readonly drive: { readonly outlet: string; readonly power: Switch } | null;
+  /** When to look again, mono ms; null while an edge is under way or all is done. */
+  readonly wakeAtMs: number | null;
+  readonly done: boolean;
+}
+
+/** Goes as far as it can now. `observed` reads what the sensor of an outlet says. */
+export function advance(sequence: Sequence, observed: (outlet: string) => Switch | "unknown", nowMs: number): Progress {
+  let now = sequence;
+  for (;;) {
+    const step = now.steps[now.at];
+    if (step === undefined) return { sequence: now, drive: null, wakeAtMs: null, done: true };
+    const fresh = now.beganMs === null;
+    const beganMs = now.beganMs ?? nowMs;
+    now = { ...now, beganMs };
+    switch (step.do) {
+      case "drive": {
+        if (fresh) return { sequence: now, drive: step, wakeAtMs: beganMs + DRIVE_TIMEOUT_MS, done: false };
+        if (nowMs - beganMs < DRIVE_TIMEOUT_MS) return waiting(now, beganMs + DRIVE_TIMEOUT_MS);
+        now = afterDrive(now, `the relay bank did not answer within ${DRIVE_TIMEOUT_MS} ms`, nowMs);
+        break;
+      }
+      case "pause": {
+        if (nowMs < beganMs + step.ms) return waiting(now, beganMs + step.ms);
+        now = next(now);
+        break;
+      }
+      case "stay-off": {
+        const until = (now.lastOffMs ?? beganMs) + step.waitMs;
+        if (!now.cancelled && nowMs < until && now.failures.length === 0) return waiting(now, until);
+        now = next(now);
+        break;
+      }
+      case "observe": {
+        const looked = observe(now, step, observed, beganMs, nowMs);
+        if (looked.wakeAtMs !== null) return waiting(looked.sequence, looked.wakeAtMs);
+        now = looked.sequence;
+        break;
+      }
+    }
+  }
+}
+
+function waiting(sequence: Sequence, wakeAtMs: number): Progress {
+  return { sequence, drive: null, wakeAtMs, done: false };
+}
+
+function next(sequence: Sequence): Sequence {
+  return { ...sequence, at: sequence.at + 1, beganMs: null, agreedSinceMs: null };
+}
+
+function observe(
+  sequence: Sequence,
+  step: Extract<Step, { do: "observe" }>,
+  observed: (outlet: string) => Switch | "unknown",
+  beganMs: number,
+  nowMs: number,
+): { sequence: Sequence; wakeAtMs: number | null } {
+  const wrong = step.outlets.filter((outlet) => observed(outlet) !== step.power);
+  const deadline = beganMs + step.withinMs;
+  if (wrong.length === 0) {
+    const agreedSinceMs = sequence.agreedSinceMs ?? nowMs;
+    if (nowMs - agreedSinceMs >= AGREE_MS) return { sequence: next(sequence), wakeAtMs: null };
+    return { sequence: { ...sequence, agreedSinceMs }, wakeAtMs: agreedSinceMs + AGREE_MS };
+  }
+  if (nowMs < deadline) return { sequence: { ...sequence, agreedSinceMs: null }, wakeAtMs: deadline };
+  const failures = wrong.map((outlet): Failure => {
+    const detail = `commanded ${step.power}, observed ${observed(outlet)} after ${step.withinMs} ms`;
+    return { code: "fact.disagrees", outlet, detail };
+  });
+  return { sequence: next({ ...sequence, failures: [...sequence.failures, ...failures] }), wakeAtMs: null };
+}
+
+/** The answer to the edge in hand. `fault` is null when the line reads back as asked. */
+export function afterDrive(sequence: Sequence, fault: string | null, nowMs: number): Sequence {
+  const step = sequence.steps[sequence.at];
+  if (step?.do !== "drive") return sequence;
+  const failures = fault === null ? sequence.failures : [...sequence.failures, relayFailure(step.outlet, fault)];
+  const lastOffMs = step.power === "off" ? nowMs : sequence.lastOffMs;
+  return next({ ...sequence, failures, lastOffMs });
+}
+
+function relayFailure(outlet: string, detail: string): Failure {
+  return { code: "relay.failed", outlet, detail };
+}
+
+export function verdictOf(sequence: Sequence, plan: SitePlan): Verdict {
+  if (sequence.failures.length > 0) return "failed";
+  if (sequence.recovery) return "interrupted";
+  if (sequence.cancelled) return "cancelled";
+  return sequence.intent.outlets.every((outlet) => plan.outlets[outlet]?.observe) ? "verified" : "commanded";
+}
+
+/** What is still to come, for people: the countdown of a command in execution. */
+export function pendingOf(
+  sequence: Sequence,
+  nowMs: number,
+): { id: string; by: string; verb: string; doing: string; leftMs: number | null } {
+  const step = sequence.steps[sequence.at];
+  const { id, by, verb } = sequence.intent;
+  const doing = step === undefined ? "done" : step.do === "drive" ? `drive ${step.outlet} ${step.power}` : step.do;
+  if (step?.do !== "stay-off") return { id, by, verb, doing, leftMs: null };
+  const until = (sequence.lastOffMs ?? sequence.beganMs ?? nowMs) + step.waitMs;
+  return { id, by, verb, doing, leftMs: Math.max(0, until - nowMs) };
+}

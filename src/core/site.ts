@@ -1,0 +1,200 @@
+import {
+  onFaultSet,
+  onOutcome,
+  onRangeRead,
+  onRead,
+  onSim,
+  onStatus,
+  onTrust,
+  onTrustStored,
+  onWatch,
+} from "./commands.ts";
+import type { Effect, Event } from "./events.ts";
+import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
+import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
+import { AGREE_MS, advance } from "./sequence.ts";
+import { observedPower, type SiteState, Turn } from "./state.ts";
+import { acceptTrust } from "./trust.ts";
+import { birthView, revise, stateView } from "./view.ts";
+
+/** The decision of a site: one event in, the next state and what to do out. No clock, no I/O, no randomness. */
+export function stepSite(
+  state: SiteState,
+  event: Event,
+  nowMs: number,
+): { state: SiteState; effects: readonly Effect[] } {
+  const turn = new Turn(state, nowMs);
+  route(turn, event);
+  publishChanges(turn, event);
+  turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
+  return { state: turn.state, effects: turn.effects };
+}
+
+/** At most one record a minute tells of what an unauthenticated sender provoked. */
+const IGNORED_EVERY_MS = 60_000;
+
+function route(turn: Turn, event: Event): void {
+  switch (event.type) {
+    case "started":
+      return onStarted(turn, event);
+    case "command-arrived":
+      return onCommand(turn, event);
+    case "message-ignored":
+      return onIgnored(turn, event);
+    case "append-finished": {
+      const recording = turn.state.recordings.find((one) => one.token === event.token);
+      return recording ? settleRecording(turn, recording, event.ok) : undefined;
+    }
+    case "storage-changed":
+      turn.set({ storage: { state: event.state, detail: event.detail } });
+      return turn.append([{ kind: "storage", state: event.state, detail: event.detail }], { sync: false });
+    case "relay-driven":
+      return onRelayDriven(turn, event);
+    case "input-sensed":
+      turn.set({ inputs: { ...turn.state.inputs, [event.input]: { value: event.present, atMs: turn.nowMs } } });
+      return runSequences(turn);
+    case "trust-stored":
+      return onTrustStored(turn, event);
+    case "console-changed":
+      return onConsole(turn, event);
+    case "link-changed":
+      return onLink(turn, event);
+    case "range-read":
+      return onRangeRead(turn, event);
+    case "clock-read":
+      return onClock(turn, event);
+    case "fault-set":
+      return onFaultSet(turn, event);
+    case "tick":
+      checkDeadlines(turn);
+      runSequences(turn);
+      return flushIgnored(turn);
+    default:
+      return unreachable(event);
+  }
+}
+
+function unreachable(event: never): void {
+  throw new Error(`an event that no one handles: ${JSON.stringify(event)}`);
+}
+
+function onStarted(turn: Turn, event: Extract<Event, { type: "started" }>): void {
+  const { plan, durable, boot, start, version } = event;
+  const lines = Object.fromEntries(
+    Object.entries(event.lines).map(([relay, value]) => [relay, { value, atMs: turn.nowMs }]),
+  );
+  turn.set({ plan, durable, boot, start, version, lines });
+  turn.append([{ kind: "start", start, version }], { sync: true });
+  for (const note of event.notes)
+    turn.append([{ kind: "config", code: note.code, detail: note.detail }], { sync: false });
+  for (const offer of event.trust) adoptOffer(turn, offer);
+  recoverOwed(turn);
+}
+
+function adoptOffer(turn: Turn, offer: Extract<Event, { type: "started" }>["trust"][number]): void {
+  const accepted = acceptTrust(turn.state.trust, offer, turn.state.plan.fleet, turn.state.durable.trust);
+  const { document } = offer;
+  if (!accepted.ok) {
+    if (accepted.code === "trust.lower" && turn.state.trust !== null) return;
+    return turn.append([{ kind: "config", code: accepted.code, detail: `epoch ${document.epoch}` }], { sync: false });
+  }
+  if (!accepted.changed) return;
+  turn.set({ trust: document });
+  const known = turn.state.durable.trust;
+  if (known?.sha256 === document.sha256) return;
+  turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by: "file" }], { sync: true });
+  turn.effects.push({ type: "trust-adopted", document });
+}
+
+function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }>): void {
+  const { command } = event;
+  const { plan } = turn.state;
+  if (command.site !== `${plan.fleet}/${plan.site}`) {
+    return void reject(turn, event.via, command.id, { code: "message.wrong-site", detail: command.site });
+  }
+  switch (command.kind) {
+    case "select":
+      return onSelect(turn, event, command);
+    case "operate":
+      return onOperate(turn, event, command);
+    case "status":
+      return onStatus(turn, event);
+    case "outcome":
+      return onOutcome(turn, event, command);
+    case "read":
+      return onRead(turn, event, command);
+    case "watch":
+      return onWatch(turn, event, command);
+    case "trust":
+      return onTrust(turn, event, command);
+    case "sim":
+      return onSim(turn, event, command);
+  }
+}
+
+function onIgnored(turn: Turn, event: Extract<Event, { type: "message-ignored" }>): void {
+  const count = (turn.state.ignored[event.code] ?? 0) + 1;
+  const ignoredFlushMs = turn.state.ignoredFlushMs ?? turn.nowMs;
+  turn.set({ ignored: { ...turn.state.ignored, [event.code]: count }, ignoredFlushMs });
+  if (event.id !== null) reject(turn, event.via, event.id, { code: event.code, detail: "" });
+  flushIgnored(turn);
+}
+
+/** The first one is told at once, the rest once a minute. */
+function flushIgnored(turn: Turn): void {
+  const { ignored, ignoredFlushMs } = turn.state;
+  if (ignoredFlushMs === null || turn.nowMs < ignoredFlushMs) return;
+  if (Object.keys(ignored).length === 0) return turn.set({ ignoredFlushMs: null });
+  turn.append([{ kind: "ignored", counts: ignored }], { sync: false });
+  turn.set({ ignored: {}, ignoredFlushMs: turn.nowMs + IGNORED_EVERY_MS });
+}
+
+function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }>): void {
+  const { console, state, code, detail } = event;
+  const before = turn.state.consoles[console];
+  if (before?.state === state && before.code === code) return;
+  turn.set({ consoles: { ...turn.state.consoles, [console]: { state, code, detail, sinceMs: turn.nowMs } } });
+  turn.append([{ kind: "console", console, state, code, detail }], { sync: false });
+}
+
+function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): void {
+  const { connection, state, detail } = event;
+  turn.set({ links: { ...turn.state.links, [connection]: state === "up" } });
+  turn.append([{ kind: "link", connection, state, detail }], { sync: false });
+  if (state !== "up") return;
+  turn.effects.push({ type: "publish", topic: "birth", to: connection, body: birthView(turn.state, turn.nowMs) });
+  turn.effects.push({ type: "publish", topic: "state", to: connection, body: stateView(turn.state, turn.nowMs) });
+}
+
+/** Wall time maps mono to a calendar for people; a new record when the map moved by more than this. */
+const CLOCK_SLACK_MS = 200;
+
+function onClock(turn: Turn, event: Extract<Event, { type: "clock-read" }>): void {
+  const before = turn.state.clock;
+  const expected = before === null ? null : before.wallMs + (turn.nowMs - before.monoMs);
+  const same =
+    expected !== null && Math.abs(event.wallMs - expected) <= CLOCK_SLACK_MS && before?.trust === event.trust;
+  if (same) return;
+  turn.set({ clock: { wallMs: event.wallMs, monoMs: turn.nowMs, trust: event.trust } });
+  turn.append([{ kind: "clock", wall: event.wallMs, trust: event.trust }], { sync: false });
+}
+
+function publishChanges(turn: Turn, event: Event): void {
+  const before = turn.state.items;
+  const items = revise(turn.state);
+  if (items === before) return;
+  turn.set({ items });
+  if (event.type === "started") return;
+  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs) });
+}
+
+function nextWake(state: SiteState, nowMs: number): number | null {
+  const times: number[] = state.recordings.map((one) => one.deadlineMs);
+  for (const sequence of state.sequences) {
+    const { wakeAtMs } = advance(sequence, (outlet) => observedPower(state, outlet), nowMs);
+    // A sequence that could go on by itself has already; this only asks when.
+    times.push(wakeAtMs ?? nowMs + AGREE_MS);
+  }
+  if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
+  return times.length === 0 ? null : Math.min(...times);
+}

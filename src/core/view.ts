@@ -1,0 +1,89 @@
+import { memoryOf } from "./ledger.ts";
+import { branchOf } from "./plan.ts";
+import { pendingOf } from "./sequence.ts";
+import { drivenPower, factsOf, type SiteState } from "./state.ts";
+
+/** The small state of a site as others see it: `up/state`, `up/birth` and the answer to `status`. */
+
+type Item = Readonly<Record<string, unknown>>;
+
+function outletItem(state: SiteState, name: string): Item {
+  const outlet = state.plan.outlets[name];
+  const running = state.sequences.find((one) => one.intent.outlets.includes(name));
+  const branch = branchOf(state.plan, [name]);
+  return {
+    relay: outlet?.relay,
+    contact: outlet?.contact,
+    ...factsOf(state, name),
+    lock: memoryOf(state.durable, name).lock,
+    ownBranch: branch === "controller" || branch === "path" ? branch : null,
+    busy: running ? { id: running.intent.id, by: running.intent.by, verb: running.intent.verb } : null,
+  };
+}
+
+function deviceItem(state: SiteState, name: string): Item {
+  const device = state.plan.devices[name];
+  const powers = (device?.outlets ?? []).map((outlet) => {
+    const plan = state.plan.outlets[outlet];
+    return plan === undefined ? "unknown" : drivenPower(state, plan);
+  });
+  const power = powers.length === 0 ? "none" : powers.every((one) => one === powers[0]) ? powers[0] : "mixed";
+  return { outlets: device?.outlets, consoles: device?.consoles, power };
+}
+
+function items(state: SiteState): Record<string, Item> {
+  const { plan } = state;
+  const all: Record<string, Item> = {};
+  for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name);
+  for (const name of Object.keys(plan.devices)) all[`devices/${name}`] = deviceItem(state, name);
+  for (const name of plan.consoles) all[`consoles/${name}`] = { ...state.consoles[name] };
+  all["site/storage"] = { ...state.storage };
+  all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
+  all["site/links"] = { ...state.links };
+  all["site/clock"] = { trust: state.clock?.trust ?? "none" };
+  return all;
+}
+
+/** Raises the revision of each item that changed. Returns the same object when none did. */
+export function revise(state: SiteState): SiteState["items"] {
+  let changed = false;
+  const next = Object.fromEntries(
+    Object.entries(items(state)).map(([name, item]) => {
+      const json = JSON.stringify(item);
+      const before = state.items[name];
+      if (before?.json === json) return [name, before];
+      changed = true;
+      return [name, { rev: (before?.rev ?? 0) + 1, json }];
+    }),
+  );
+  return changed || Object.keys(next).length !== Object.keys(state.items).length ? next : state.items;
+}
+
+/** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
+export function stateView(state: SiteState, nowMs: number): Record<string, unknown> {
+  const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
+  for (const [path, { rev, json }] of Object.entries(revise(state))) {
+    const [group = "", name = ""] = path.split("/");
+    groups[group] = { ...groups[group], [name]: { rev, ...JSON.parse(json) } };
+  }
+  const pending = state.sequences.map((sequence) => ({
+    ...pendingOf(sequence, nowMs),
+    outlets: sequence.intent.outlets,
+  }));
+  return { fleet: state.plan.fleet, name: state.plan.site, mono: nowMs, version: state.version, ...groups, pending };
+}
+
+export function birthView(state: SiteState, nowMs: number): Record<string, unknown> {
+  const { plan } = state;
+  return {
+    v: 1,
+    version: state.version,
+    mono: nowMs,
+    devices: Object.keys(plan.devices),
+    outlets: Object.keys(plan.outlets),
+    consoles: plan.consoles,
+    trust: { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null },
+    clock: state.clock?.trust ?? "none",
+    ledger: { seq: state.durable.seq },
+  };
+}

@@ -1,0 +1,122 @@
+import { Worker } from "node:worker_threads";
+import type { CaptureItem, Range, Recovered, TrackStat } from "./store.ts";
+
+/** The main thread's end of the journal: it hands over and is told; it never waits for the card. */
+
+export interface WorkerOptions {
+  readonly folder: string;
+  readonly captureBytes: number;
+  readonly ledgerBytes: number;
+  readonly tracks: readonly string[];
+}
+
+export interface LedgerLine {
+  readonly seq: number;
+  readonly boot: number;
+  readonly mono: number;
+  readonly json: string;
+}
+
+export type ToWorker =
+  | { type: "ledger"; records: readonly LedgerLine[]; snapshot: string; sync: boolean; token: number | null }
+  | { type: "capture"; items: readonly CaptureItem[]; urgent: boolean; atMs: number }
+  | { type: "watched"; untilMs: number }
+  | { type: "read"; token: number; track: string; boot: number | null; from: number; to: number; limit: number }
+  | { type: "read-ledger"; token: number; from: number; to: number; limit: number }
+  | { type: "close" };
+
+export type FromWorker =
+  | { type: "opened"; recovered: Recovered; stat: Record<string, TrackStat> }
+  | { type: "finished"; token: number; ok: boolean }
+  | { type: "storage"; state: "ok" | "degraded"; detail: string }
+  | { type: "range"; token: number; range: Range | null }
+  | { type: "ledger"; token: number; records: string[] }
+  | { type: "closed" };
+
+export interface JournalEvents {
+  onFinished(token: number, ok: boolean): void;
+  onStorage(state: "ok" | "degraded", detail: string): void;
+  /** The worker died: nothing is recorded any more. */
+  onLost(error: Error): void;
+}
+
+export interface Journal {
+  readonly recovered: Recovered;
+  readonly stat: Record<string, TrackStat>;
+  appendLedger(records: readonly LedgerLine[], snapshot: string, sync: boolean, token: number | null): void;
+  appendCapture(items: readonly CaptureItem[], urgent: boolean, atMs: number): void;
+  watched(untilMs: number): void;
+  readCapture(track: string, boot: number | null, from: number, to: number, limit: number): Promise<Range | null>;
+  readLedger(from: number, to: number, limit: number): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+/** The compiled tree holds `worker.js`; a checkout starts the TypeScript through a small loader. */
+function workerFile(): URL {
+  return new URL(import.meta.url.endsWith(".ts") ? "./worker.mjs" : "./worker.js", import.meta.url);
+}
+
+export function openJournal(options: WorkerOptions, events: JournalEvents): Promise<Journal> {
+  const worker = new Worker(workerFile(), { workerData: options });
+  const waiting = new Map<number, (message: FromWorker) => void>();
+  let nextToken = 1;
+  let closing: (() => void) | null = null;
+
+  const ask = <T>(make: (token: number) => ToWorker, take: (message: FromWorker) => T): Promise<T> =>
+    new Promise((resolve) => {
+      const token = nextToken++;
+      waiting.set(token, (message) => resolve(take(message)));
+      worker.postMessage(make(token));
+    });
+
+  return new Promise((resolve, reject) => {
+    worker.on("error", (error: Error) => {
+      reject(error);
+      events.onLost(error);
+    });
+    worker.on("message", (message: FromWorker) => {
+      switch (message.type) {
+        case "opened":
+          return resolve(handle(message));
+        case "finished":
+          return events.onFinished(message.token, message.ok);
+        case "storage":
+          return events.onStorage(message.state, message.detail);
+        case "closed":
+          return closing?.();
+        default:
+          waiting.get(message.token)?.(message);
+          waiting.delete(message.token);
+      }
+    });
+  });
+
+  function handle(opened: Extract<FromWorker, { type: "opened" }>): Journal {
+    return {
+      recovered: opened.recovered,
+      stat: opened.stat,
+      appendLedger: (records, snapshot, sync, token) => post({ type: "ledger", records, snapshot, sync, token }),
+      appendCapture: (items, urgent, atMs) => post({ type: "capture", items, urgent, atMs }),
+      watched: (untilMs) => post({ type: "watched", untilMs }),
+      readCapture: (track, boot, from, to, limit) =>
+        ask(
+          (token) => ({ type: "read", token, track, boot, from, to, limit }),
+          (message) => (message.type === "range" ? message.range : null),
+        ),
+      readLedger: (from, to, limit) =>
+        ask(
+          (token) => ({ type: "read-ledger", token, from, to, limit }),
+          (message) => (message.type === "ledger" ? message.records : []),
+        ),
+      close: () =>
+        new Promise((resolve) => {
+          closing = resolve;
+          post({ type: "close" });
+        }),
+    };
+  }
+
+  function post(message: ToWorker): void {
+    worker.postMessage(message);
+  }
+}

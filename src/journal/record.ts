@@ -1,0 +1,82 @@
+import { crc32 } from "node:zlib";
+
+/**
+ * One record of a segment: crc32 u32, length u32 (of the payload), generation u32, track u16, kind u8, zero u8,
+ * boot u32, position u64, mono u64 (ms), payload; big endian. The checksum covers all but itself and goes on from the
+ * checksum of the record before, so bytes that an earlier life left behind never parse as what comes next.
+ */
+export interface StoredRecord {
+  readonly kind: RecordKind;
+  readonly track: number;
+  readonly boot: number;
+  /** Byte offset of a capture track, sequence number of the ledger. */
+  readonly position: number;
+  readonly monoMs: number;
+  readonly payload: Uint8Array;
+}
+
+export const KIND = { head: 1, data: 2, gap: 3, ledger: 4 } as const;
+export type RecordKind = (typeof KIND)[keyof typeof KIND];
+
+export const RECORD_HEADER = 36;
+/** Larger data is split; it keeps recovery's reads and the loss of a torn record small. */
+export const PAYLOAD_LIMIT = 1024 * 1024;
+
+export interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly crc: number;
+}
+
+export function encodeRecord(record: StoredRecord, generation: number, crcBefore: number): Encoded {
+  const bytes = Buffer.alloc(RECORD_HEADER + record.payload.length);
+  bytes.writeUInt32BE(record.payload.length, 4);
+  bytes.writeUInt32BE(generation, 8);
+  bytes.writeUInt16BE(record.track, 12);
+  bytes.writeUInt8(record.kind, 14);
+  bytes.writeUInt32BE(record.boot, 16);
+  bytes.writeBigUInt64BE(BigInt(record.position), 20);
+  bytes.writeBigUInt64BE(BigInt(Math.floor(record.monoMs)), 28);
+  bytes.set(record.payload, RECORD_HEADER);
+  const crc = crc32(bytes.subarray(4), crcBefore);
+  bytes.writeUInt32BE(crc, 0);
+  return { bytes, crc };
+}
+
+export interface Decoded {
+  readonly record: StoredRecord;
+  readonly generation: number;
+  readonly crc: number;
+  readonly end: number;
+}
+
+/** The record at `at`, or null when the valid prefix ends here. The payload is a view, not a copy. */
+export function decodeRecord(
+  segment: Buffer,
+  at: number,
+  generation: number | null,
+  crcBefore: number,
+): Decoded | null {
+  if (at + RECORD_HEADER > segment.length) return null;
+  const length = segment.readUInt32BE(at + 4);
+  const found = segment.readUInt32BE(at + 8);
+  const end = at + RECORD_HEADER + length;
+  if (length > PAYLOAD_LIMIT || end > segment.length || found === 0) return null;
+  if (generation !== null && found !== generation) return null;
+  const crc = crc32(segment.subarray(at + 4, end), crcBefore);
+  if (crc !== segment.readUInt32BE(at)) return null;
+  const kind = kindOf(segment.readUInt8(at + 14));
+  if (kind === null) return null;
+  const record: StoredRecord = {
+    kind,
+    track: segment.readUInt16BE(at + 12),
+    boot: segment.readUInt32BE(at + 16),
+    position: Number(segment.readBigUInt64BE(at + 20)),
+    monoMs: Number(segment.readBigUInt64BE(at + 28)),
+    payload: segment.subarray(at + RECORD_HEADER, end),
+  };
+  return { record, generation: found, crc, end };
+}
+
+function kindOf(value: number): RecordKind | null {
+  return Object.values(KIND).find((kind) => kind === value) ?? null;
+}

@@ -1,0 +1,377 @@
+import type { Disk } from "../disk/disk.ts";
+import { KIND, type StoredRecord } from "./record.ts";
+import { openRing, type Ring, type Segment, segmentation } from "./ring.ts";
+
+/** The journal over one folder: the ledger ring and the capture ring. Blocking; the worker calls it. */
+
+export interface Recovered {
+  /** JSON of the newest snapshot, and of the records after it. */
+  readonly snapshot: string | null;
+  readonly records: readonly string[];
+  readonly tracks: Readonly<Record<string, TrackHead>>;
+}
+
+/** Where a capture track ends: the offset of its next byte in its last boot. */
+export interface TrackHead {
+  readonly boot: number;
+  readonly next: number;
+}
+
+export interface CaptureItem {
+  readonly track: string;
+  readonly boot: number;
+  readonly offset: number;
+  readonly monoMs: number;
+  readonly content: { readonly data: Uint8Array } | { readonly gap: Gap };
+}
+
+/** Declared loss; `length` in bytes, or null where nobody can know. */
+export interface Gap {
+  readonly cause: "start" | "reboot" | "replug" | "quota" | "overrun";
+  readonly length: number | null;
+}
+
+export interface Piece {
+  readonly offset: number;
+  readonly monoMs: number;
+  readonly data: Uint8Array;
+}
+
+export interface Range {
+  readonly boot: number;
+  readonly pieces: readonly Piece[];
+  readonly gaps: readonly (Gap & { readonly offset: number; readonly monoMs: number })[];
+  /** First offset that the ring still holds and first one that it does not hold yet. */
+  readonly first: number;
+  readonly next: number;
+  /** Where the read ended; less than asked when the limit was reached. */
+  readonly end: number;
+}
+
+interface Span {
+  readonly track: number;
+  readonly boot: number;
+  readonly first: number;
+  readonly next: number;
+  readonly bytes: number;
+  readonly gaps: number;
+  readonly firstMonoMs: number;
+}
+
+export interface TrackStat {
+  readonly boots: readonly { boot: number; first: number; next: number; firstMonoMs: number }[];
+  readonly bytes: number;
+  readonly gaps: number;
+}
+
+/** While the disk refuses, so much is held in memory; the rest becomes a gap. */
+const HELD_LIMIT = 8 * 1024 * 1024;
+const DATA_LIMIT = 16 * 1024;
+
+export class JournalStore {
+  private readonly ledger: Ring;
+  private readonly capture: Ring;
+  private readonly ids = new Map<string, number>();
+  private readonly heads = new Map<number, TrackHead>();
+  private readonly spans = new Map<string, Span[]>();
+  private readonly held: CaptureItem[] = [];
+  private heldBytes = 0;
+  private readonly lost = new Map<number, { offset: number; bytes: number; boot: number; monoMs: number }>();
+  private snapshot: Uint8Array = new Uint8Array();
+  readonly recovered: Recovered;
+
+  constructor(disk: Disk, quota: { captureBytes: number; ledgerBytes: number }) {
+    this.ledger = openRing(disk, "ledger", { ...segmentation(quota.ledgerBytes), head: () => this.snapshot });
+    this.capture = openRing(disk, "capture", { ...segmentation(quota.captureBytes), head: () => this.captureHead() });
+    this.recoverCapture();
+    this.recovered = { ...this.recoverLedger(), tracks: this.trackHeads() };
+  }
+
+  private recoverLedger(): { snapshot: string | null; records: string[] } {
+    const newest = this.ledger.segments().at(-1);
+    if (newest === undefined) return { snapshot: null, records: [] };
+    const records: string[] = [];
+    for (const record of this.ledger.read(newest)) {
+      if (record.kind === KIND.ledger) records.push(textOf(record.payload));
+    }
+    return { snapshot: textOf(newest.head.payload) || null, records };
+  }
+
+  private recoverCapture(): void {
+    for (const segment of this.capture.segments()) {
+      for (const record of this.capture.read(segment)) {
+        if (record.kind === KIND.head) this.learnHead(record.payload);
+        this.note(segment, record);
+      }
+    }
+  }
+
+  private captureHead(): Uint8Array {
+    const heads = [...this.ids].map(([name, id]) => [name, id, this.heads.get(id) ?? null]);
+    return Buffer.from(JSON.stringify({ tracks: heads }));
+  }
+
+  private learnHead(payload: Uint8Array): void {
+    const { tracks } = JSON.parse(textOf(payload)) as { tracks: [string, number, TrackHead | null][] };
+    for (const [name, id, head] of tracks) {
+      this.ids.set(name, id);
+      if (head !== null) this.heads.set(id, head);
+    }
+  }
+
+  trackHeads(): Record<string, TrackHead> {
+    const heads: Record<string, TrackHead> = {};
+    for (const [name, id] of this.ids) {
+      const head = this.heads.get(id);
+      if (head !== undefined) heads[name] = head;
+    }
+    return heads;
+  }
+
+  /** Records in order; `snapshot` is the state with them in it, for the head of a segment that may begin here. */
+  appendLedger(records: readonly { seq: number; boot: number; mono: number; json: string }[], snapshot: string): void {
+    for (const { seq, boot, mono, json } of records) {
+      const payload = Buffer.from(json);
+      this.ledger.append({ kind: KIND.ledger, track: 0, boot, position: seq, monoMs: mono, payload });
+    }
+    // Only now: a segment that begins with one of these records must carry the state before them.
+    this.snapshot = Buffer.from(snapshot);
+    this.ledger.flush();
+  }
+
+  appendCapture(items: readonly CaptureItem[]): void {
+    for (const item of items) this.hold(item);
+    this.drain();
+  }
+
+  /** Writes what is held. Throws when the disk refuses; nothing is dropped by that, the next call tries again. */
+  drain(): void {
+    for (let first = this.held[0]; first !== undefined; first = this.held[0]) {
+      this.take(first);
+      this.held.shift();
+      this.heldBytes -= sizeOf(first);
+    }
+    for (const id of this.lost.keys()) this.declareLost(id);
+    this.capture.flush();
+    this.ledger.flush();
+  }
+
+  private hold(item: CaptureItem): void {
+    if (this.heldBytes > HELD_LIMIT && "data" in item.content) return this.lose(item, item.content.data.length);
+    this.held.push(item);
+    this.heldBytes += sizeOf(item);
+  }
+
+  private lose(item: CaptureItem, bytes: number): void {
+    const id = this.idOf(item.track);
+    const before = this.lost.get(id) ?? { offset: item.offset, bytes: 0, boot: item.boot, monoMs: item.monoMs };
+    this.lost.set(id, { ...before, bytes: before.bytes + bytes });
+  }
+
+  private take(item: CaptureItem): void {
+    const id = this.idOf(item.track);
+    const base = { track: id, boot: item.boot, monoMs: item.monoMs };
+    if ("gap" in item.content) {
+      const payload = Buffer.from(JSON.stringify(item.content.gap));
+      return this.put({ ...base, kind: KIND.gap, position: item.offset, payload });
+    }
+    const { data } = item.content;
+    for (let at = 0; at < data.length; at += DATA_LIMIT) {
+      this.put({ ...base, kind: KIND.data, position: item.offset + at, payload: data.subarray(at, at + DATA_LIMIT) });
+    }
+  }
+
+  private declareLost(id: number): void {
+    const lost = this.lost.get(id);
+    if (lost === undefined) return;
+    const gap: Gap = { cause: "overrun", length: lost.bytes };
+    const payload = Buffer.from(JSON.stringify(gap));
+    this.put({ kind: KIND.gap, track: id, boot: lost.boot, position: lost.offset, monoMs: lost.monoMs, payload });
+    this.lost.delete(id);
+  }
+
+  private put(record: StoredRecord): void {
+    const before = this.capture.segments().at(-1);
+    this.capture.append(record);
+    const segment = this.capture.segments().at(-1);
+    if (segment === undefined) return;
+    if (segment !== before) this.forgetRecycled();
+    this.note(segment, record);
+  }
+
+  /** A recycled segment has a new generation under an old name: what it held is gone. */
+  private forgetRecycled(): void {
+    const living = new Set(this.capture.segments().map(keyOf));
+    for (const key of this.spans.keys()) if (!living.has(key)) this.spans.delete(key);
+  }
+
+  private note(segment: Segment, record: StoredRecord): void {
+    if (record.kind !== KIND.data && record.kind !== KIND.gap) return;
+    const spans = this.spans.get(keyOf(segment)) ?? [];
+    const length = record.kind === KIND.data ? record.payload.length : (gapOf(record).length ?? 0);
+    const next = record.position + length;
+    const last = spans.findIndex((one) => one.track === record.track && one.boot === record.boot);
+    const before = spans[last];
+    const bytes = record.kind === KIND.data ? length : 0;
+    const gaps = record.kind === KIND.gap ? 1 : 0;
+    if (before === undefined) {
+      const { track, boot, position, monoMs } = record;
+      spans.push({ track, boot, first: position, next, bytes, gaps, firstMonoMs: monoMs });
+    } else {
+      spans[last] = { ...before, next, bytes: before.bytes + bytes, gaps: before.gaps + gaps };
+    }
+    this.spans.set(keyOf(segment), spans);
+    this.heads.set(record.track, { boot: record.boot, next });
+  }
+
+  private idOf(name: string): number {
+    const known = this.ids.get(name);
+    if (known !== undefined) return known;
+    const id = Math.max(0, ...this.ids.values()) + 1;
+    this.ids.set(name, id);
+    return id;
+  }
+
+  /** Makes room for these names in the next segment head, so that a track is known before its first byte. */
+  announce(names: readonly string[]): void {
+    const fresh = names.filter((name) => !this.ids.has(name));
+    for (const name of fresh) this.idOf(name);
+    if (fresh.length === 0) return;
+    const payload = this.captureHead();
+    this.capture.append({ kind: KIND.head, track: 0, boot: 0, position: 0, monoMs: 0, payload });
+    this.capture.flush();
+  }
+
+  sync(which: "ledger" | "capture"): void {
+    (which === "ledger" ? this.ledger : this.capture).sync();
+  }
+
+  pending(): number {
+    return this.ledger.pending() + this.capture.pending();
+  }
+
+  /** Bytes `[from, to)` of a track, at most `limit` of them. Without a boot: the last one. */
+  readCapture(track: string, boot: number | null, from: number, to: number, limit: number): Range | null {
+    const id = this.ids.get(track);
+    const which = boot ?? (id === undefined ? undefined : this.heads.get(id)?.boot);
+    if (id === undefined || which === undefined) return null;
+    const mine = this.segmentsWith(id, which);
+    const first = mine[0]?.span.first ?? 0;
+    const next = mine.at(-1)?.span.next ?? 0;
+    const reader = new RangeReader(Math.max(from, first), Math.min(to, next), limit);
+    for (const { segment, span } of mine) {
+      if (span.next < reader.from || span.first > reader.to || reader.full) continue;
+      for (const record of this.capture.read(segment)) {
+        if (record.track === id && record.boot === which) reader.take(record);
+      }
+    }
+    return { boot: which, pieces: reader.pieces, gaps: reader.gaps, first, next, end: reader.end() };
+  }
+
+  private segmentsWith(track: number, boot: number): { segment: Segment; span: Span }[] {
+    return this.capture.segments().flatMap((segment) => {
+      const spans = this.spans.get(keyOf(segment)) ?? [];
+      const span = spans.find((one) => one.track === track && one.boot === boot);
+      return span === undefined ? [] : [{ segment, span }];
+    });
+  }
+
+  /** JSON of ledger records with `from <= seq < to`, oldest first, at most `limit`. */
+  readLedger(from: number, to: number, limit: number): string[] {
+    const found: string[] = [];
+    for (const segment of this.ledger.segments()) {
+      for (const record of this.ledger.read(segment)) {
+        if (record.kind === KIND.ledger && record.position >= from && record.position < to) {
+          found.push(textOf(record.payload));
+          if (found.length >= limit) return found;
+        }
+      }
+    }
+    return found;
+  }
+
+  stat(): Record<string, TrackStat> {
+    const stats: Record<string, TrackStat> = {};
+    for (const [name, id] of this.ids) {
+      const spans = this.capture.segments().flatMap((one) => this.spans.get(keyOf(one)) ?? []);
+      const mine = spans.filter((one) => one.track === id);
+      const boots = [...new Set(mine.map((one) => one.boot))].map((boot) => {
+        const held = mine.filter((one) => one.boot === boot);
+        return {
+          boot,
+          first: held[0]?.first ?? 0,
+          next: held.at(-1)?.next ?? 0,
+          firstMonoMs: held[0]?.firstMonoMs ?? 0,
+        };
+      });
+      const sum = (of: (span: Span) => number) => mine.reduce((total, one) => total + of(one), 0);
+      stats[name] = { boots, bytes: sum((one) => one.bytes), gaps: sum((one) => one.gaps) };
+    }
+    return stats;
+  }
+
+  ringStat(): Record<"ledger" | "capture", { segments: number; usedBytes: number }> {
+    const of = (ring: Ring) => ({
+      segments: ring.segments().length,
+      usedBytes: ring.segments().reduce((total, one) => total + one.end, 0),
+    });
+    return { ledger: of(this.ledger), capture: of(this.capture) };
+  }
+}
+
+class RangeReader {
+  readonly pieces: Piece[] = [];
+  readonly gaps: (Gap & { offset: number; monoMs: number })[] = [];
+  readonly from: number;
+  readonly to: number;
+  private left: number;
+  private reached: number;
+
+  constructor(from: number, to: number, limit: number) {
+    this.from = from;
+    this.to = to;
+    this.left = limit;
+    this.reached = from;
+  }
+
+  get full(): boolean {
+    return this.left <= 0;
+  }
+
+  end(): number {
+    return this.full ? this.reached : Math.max(this.reached, this.to);
+  }
+
+  take(record: StoredRecord): void {
+    if (this.full || record.position > this.to) return;
+    const { position: offset, monoMs } = record;
+    if (record.kind === KIND.gap) {
+      if (offset >= this.from) this.gaps.push({ ...gapOf(record), offset, monoMs });
+      return;
+    }
+    if (record.kind !== KIND.data || offset + record.payload.length <= this.from || offset >= this.to) return;
+    const start = Math.max(this.from, offset);
+    const stop = Math.min(this.to, offset + record.payload.length, start + this.left);
+    // A copy: the payload is a view into a whole segment.
+    const data = Uint8Array.from(record.payload.subarray(start - offset, stop - offset));
+    this.pieces.push({ offset: start, monoMs, data });
+    this.left -= data.length;
+    this.reached = stop;
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+}
+
+function gapOf(record: StoredRecord): Gap {
+  return JSON.parse(textOf(record.payload)) as Gap;
+}
+
+function keyOf(segment: Segment): string {
+  return `${segment.name}@${segment.generation}`;
+}
+
+function sizeOf(item: CaptureItem): number {
+  return "data" in item.content ? item.content.data.length : 64;
+}

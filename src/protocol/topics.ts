@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+
+/** The topic table (design, section 6). `asyncapi.yaml` says the same to other programs; a test compares the two. */
+export const TOPICS = {
+  "up/link/{uplink}": { retained: true, signed: false, qos: 1 },
+  "up/birth": { retained: true, signed: true, qos: 1 },
+  "up/state": { retained: true, signed: true, qos: 1 },
+  "up/event": { retained: false, signed: false, qos: 1 },
+  "up/capture/{console}/{track}": { retained: false, signed: false, qos: 1 },
+  "up/reply": { retained: false, signed: true, qos: 1 },
+  "dn/command": { retained: false, signed: true, qos: 1 },
+} as const;
+
+export type TopicName = keyof typeof TOPICS;
+
+export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** First two hex digits of SHA-256 of `{fleet}/{site}`: consumers share the fleet by it. */
+export function shardOf(fleet: string, site: string): string {
+  return createHash("sha256").update(`${fleet}/${site}`).digest("hex").slice(0, 2);
+}
+
+export function siteRoot(fleet: string, site: string): string {
+  return `towpath/1/${shardOf(fleet, site)}/${fleet}/${site}`;
+}
+
+export type SiteTopic =
+  | { name: "up/link/{uplink}"; uplink: string }
+  | { name: "up/birth" | "up/state" | "up/event" | "up/reply" | "dn/command" }
+  | { name: "up/capture/{console}/{track}"; console: string; track: "rx" | "tx" };
+
+export function topicText(root: string, topic: SiteTopic): string {
+  switch (topic.name) {
+    case "up/link/{uplink}":
+      return `${root}/up/link/${topic.uplink}`;
+    case "up/capture/{console}/{track}":
+      return `${root}/up/capture/${topic.console}/${topic.track}`;
+    default:
+      return `${root}/${topic.name}`;
+  }
+}
+
+export interface ParsedTopic {
+  readonly fleet: string;
+  readonly site: string;
+  readonly topic: SiteTopic;
+}
+
+/** Null for anything that is not in the table. */
+export function parseTopic(text: string): ParsedTopic | null {
+  const [head, version, shard, fleet, site, ...rest] = text.split("/");
+  if (head !== "towpath" || version !== "1" || fleet === undefined || site === undefined) return null;
+  if (!NAME.test(fleet) || !NAME.test(site) || shard !== shardOf(fleet, site)) return null;
+  const topic = parseTail(rest);
+  return topic && { fleet, site, topic };
+}
+
+function parseTail(tail: readonly string[]): SiteTopic | null {
+  const [way, kind, first, second] = tail;
+  const plain = `${way}/${kind}`;
+  if (tail.length === 2 && isPlain(plain)) return { name: plain };
+  if (tail.length === 3 && plain === "up/link" && first !== undefined && NAME.test(first)) {
+    return { name: "up/link/{uplink}", uplink: first };
+  }
+  const track = second === "rx" || second === "tx" ? second : null;
+  if (tail.length === 4 && plain === "up/capture" && first !== undefined && NAME.test(first) && track) {
+    return { name: "up/capture/{console}/{track}", console: first, track };
+  }
+  return null;
+}
+
+function isPlain(name: string): name is "up/birth" | "up/state" | "up/event" | "up/reply" | "dn/command" {
+  return ["up/birth", "up/state", "up/event", "up/reply", "dn/command"].includes(name);
+}
+
+/** MQTT topic filters: `+` one level, `#` the rest. */
+export function filterMatches(filter: string, topic: string): boolean {
+  const wanted = filter.split("/");
+  const levels = topic.split("/");
+  for (const [index, want] of wanted.entries()) {
+    if (want === "#") return true;
+    const level = levels[index];
+    if (level === undefined || (want !== "+" && want !== level)) return false;
+  }
+  return wanted.length === levels.length;
+}

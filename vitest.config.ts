@@ -1,0 +1,30 @@
+import { defineConfig } from "vitest/config";
+
+/** `fast` needs nothing but this process; `world` starts real programs, so it runs in forks and gets longer limits. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "fast",
+          include: [
+            "test/*.test.ts",
+            "test/{core,protocol,config,journal,access,link,console,contract,site,sim,disk,operator}/**/*.test.ts",
+          ],
+          pool: "threads",
+          isolate: false,
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "world",
+          include: ["test/scenario/**/*.test.ts"],
+          pool: "forks",
+          testTimeout: 300_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
