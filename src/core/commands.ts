@@ -91,7 +91,9 @@ export function onRangeRead(turn: Turn, event: Extract<Event, { type: "range-rea
   const asked = answered(turn, event.token);
   if (asked === null) return;
   if (!event.result.ok) return void reject(turn, asked.via, asked.id, { code: event.result.code, detail: "" });
-  turn.reply(asked.via, { ...event.result.detail, id: asked.id, phase: "result" });
+  const { detail } = event.result;
+  const clock = turn.state.durable.clocks.find((one) => one.boot === detail.boot) ?? null;
+  turn.reply(asked.via, { ...detail, clock, clocks: turn.state.durable.clocks, id: asked.id, phase: "result" });
 }
 
 export function onWatch(turn: Turn, event: Arrived, command: Of<"watch">): void {

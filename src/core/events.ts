@@ -55,7 +55,7 @@ export type ReadResult = { ok: true; detail: Readonly<Record<string, unknown>> }
 export type Effect =
   /** Records in order; `token` asks to be told. `durable` is the state with all of them in it. */
   | { type: "append"; records: readonly LedgerRecord[]; durable: Durable; sync: boolean; token: number | null }
-  | { type: "drive"; token: number; relay: number; energised: boolean }
+  | { type: "drive"; token: number; id: string; relay: number; energised: boolean }
   | { type: "reply"; via: ReplyTo; reply: Reply }
   | { type: "store-trust"; token: number; envelope: string }
   | { type: "trust-adopted"; document: TrustDocument }

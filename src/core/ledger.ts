@@ -91,8 +91,18 @@ export interface Durable {
   /** Newest last, at most `DECIDED_KEPT`. Forgetting is safe: without a living nonce nothing acts. */
   readonly decided: readonly Decided[];
   readonly trust: { readonly epoch: number; readonly sha256: string } | null;
+  /** What the wall clock said at some mono of a boot; the last one of each of the last boots. */
+  readonly clocks: readonly ClockMap[];
 }
 
+export interface ClockMap {
+  readonly boot: number;
+  readonly mono: number;
+  readonly wall: number;
+  readonly trust: ClockTrust;
+}
+
+const CLOCKS_KEPT = 32;
 export const DECIDED_KEPT = 256;
 const CUTS_KEPT = 64;
 
@@ -114,6 +124,7 @@ export const EMPTY_DURABLE: Durable = {
   unsettled: [],
   decided: [],
   trust: null,
+  clocks: [],
 };
 
 export function memoryOf(durable: Durable, outlet: string): OutletMemory {
@@ -132,6 +143,11 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
       return { ...rebase(durable, record.boot, record.mono), start: record.start };
     case "trust":
       return { ...durable, trust: { epoch: record.epoch, sha256: record.sha256 } };
+    case "clock": {
+      const { boot, mono, wall, trust } = record;
+      const others = durable.clocks.filter((one) => one.boot !== boot);
+      return { ...durable, clocks: [...others, { boot, mono, wall, trust }].slice(-CLOCKS_KEPT) };
+    }
     case "intent":
       return applyIntent(durable, record.intent, record.mono);
     case "edge":

@@ -30,6 +30,8 @@ export interface ReadArgs {
   readonly to?: number | undefined;
   /** Instead of `from`: the last so many bytes or records. */
   readonly last?: number | undefined;
+  /** Instead of `from`: the first byte at or after this mono (ms) of that boot. */
+  readonly fromMonoMs?: number | undefined;
   /** Instead of `from`: from this many ms ago. */
   readonly sinceMs?: number | undefined;
 }

@@ -44,7 +44,7 @@ function drive(turn: Turn, id: string, name: string, power: "on" | "off"): void 
   if (outlet === undefined) return;
   const token = turn.token();
   turn.set({ drives: { ...turn.state.drives, [id]: token } });
-  turn.effects.push({ type: "drive", token, relay: outlet.relay, energised: relayLevel(outlet, power) });
+  turn.effects.push({ type: "drive", token, id, relay: outlet.relay, energised: relayLevel(outlet, power) });
 }
 
 export function onRelayDriven(turn: Turn, event: Extract<Event, { type: "relay-driven" }>): void {

@@ -22,15 +22,19 @@ export type ToWorker =
   | { type: "capture"; items: readonly CaptureItem[]; urgent: boolean; atMs: number }
   | { type: "watched"; untilMs: number }
   | { type: "read"; token: number; track: string; boot: number | null; from: number; to: number; limit: number }
+  | { type: "offset-at"; token: number; track: string; boot: number | null; monoMs: number }
+  | { type: "stat"; token: number }
   | { type: "read-ledger"; token: number; from: number; to: number; limit: number }
   | { type: "close" };
 
 export type FromWorker =
-  | { type: "opened"; recovered: Recovered; stat: Record<string, TrackStat> }
+  | { type: "opened"; recovered: Recovered }
   | { type: "finished"; token: number; ok: boolean }
   | { type: "storage"; state: "ok" | "degraded"; detail: string }
   | { type: "range"; token: number; range: Range | null }
   | { type: "ledger"; token: number; records: string[] }
+  | { type: "offset"; token: number; offset: number }
+  | { type: "stat"; token: number; stat: Record<string, TrackStat> }
   | { type: "closed" };
 
 export interface JournalEvents {
@@ -42,11 +46,12 @@ export interface JournalEvents {
 
 export interface Journal {
   readonly recovered: Recovered;
-  readonly stat: Record<string, TrackStat>;
   appendLedger(records: readonly LedgerLine[], snapshot: string, sync: boolean, token: number | null): void;
   appendCapture(items: readonly CaptureItem[], urgent: boolean, atMs: number): void;
   watched(untilMs: number): void;
   readCapture(track: string, boot: number | null, from: number, to: number, limit: number): Promise<Range | null>;
+  offsetAt(track: string, boot: number | null, monoMs: number): Promise<number>;
+  stats(): Promise<Record<string, TrackStat>>;
   readLedger(from: number, to: number, limit: number): Promise<string[]>;
   close(): Promise<void>;
 }
@@ -94,7 +99,6 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
   function handle(opened: Extract<FromWorker, { type: "opened" }>): Journal {
     return {
       recovered: opened.recovered,
-      stat: opened.stat,
       appendLedger: (records, snapshot, sync, token) => post({ type: "ledger", records, snapshot, sync, token }),
       appendCapture: (items, urgent, atMs) => post({ type: "capture", items, urgent, atMs }),
       watched: (untilMs) => post({ type: "watched", untilMs }),
@@ -102,6 +106,16 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
         ask(
           (token) => ({ type: "read", token, track, boot, from, to, limit }),
           (message) => (message.type === "range" ? message.range : null),
+        ),
+      offsetAt: (track, boot, monoMs) =>
+        ask(
+          (token) => ({ type: "offset-at", token, track, boot, monoMs }),
+          (message) => (message.type === "offset" ? message.offset : 0),
+        ),
+      stats: () =>
+        ask(
+          (token) => ({ type: "stat", token }),
+          (message) => (message.type === "stat" ? message.stat : {}),
         ),
       readLedger: (from, to, limit) =>
         ask(

@@ -276,6 +276,22 @@ export class JournalStore {
     });
   }
 
+  /** Offset of the first byte at or after a mono time of a boot (the last boot without one). */
+  offsetAt(track: string, boot: number | null, monoMs: number): number {
+    const id = this.ids.get(track);
+    const which = boot ?? (id === undefined ? undefined : this.heads.get(id)?.boot);
+    if (id === undefined || which === undefined) return 0;
+    const mine = this.segmentsWith(id, which);
+    const later = mine.findIndex(({ span }) => span.firstMonoMs > monoMs);
+    const from = later < 0 ? mine.length - 1 : Math.max(0, later - 1);
+    for (const { segment } of mine.slice(from)) {
+      for (const record of this.capture.read(segment)) {
+        if (record.track === id && record.boot === which && record.monoMs >= monoMs) return record.position;
+      }
+    }
+    return mine.at(-1)?.span.next ?? 0;
+  }
+
   /** JSON of ledger records with `from <= seq < to`, oldest first, at most `limit`. */
   readLedger(from: number, to: number, limit: number): string[] {
     const found: string[] = [];

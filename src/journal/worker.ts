@@ -84,6 +84,14 @@ function handle(message: ToWorker): void {
         token: message.token,
         records: store.readLedger(message.from, message.to, message.limit),
       });
+    case "offset-at":
+      return tell({
+        type: "offset",
+        token: message.token,
+        offset: store.offsetAt(message.track, message.boot, message.monoMs),
+      });
+    case "stat":
+      return tell({ type: "stat", token: message.token, stat: store.stat() });
     case "close":
       attempt(() => {
         store.drain();
@@ -106,4 +114,4 @@ function readSafely(message: Extract<ToWorker, { type: "read" }>) {
 }
 
 port.on("message", handle);
-tell({ type: "opened", recovered: store.recovered, stat: store.stat() });
+tell({ type: "opened", recovered: store.recovered });

@@ -41,6 +41,7 @@ const readArgs = z.strictObject({
   from: count.optional(),
   to: count.optional(),
   last: count.optional(),
+  fromMonoMs: z.int().optional(),
   sinceMs: count.optional(),
 });
 

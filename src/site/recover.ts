@@ -1,0 +1,17 @@
+import { applyRecord, type Durable, EMPTY_DURABLE, type LedgerRecord } from "../core/ledger.ts";
+
+/** The durable state: the newest snapshot and the records after it. Both come from checksummed records of our own. */
+export function recoverDurable(recovered: { snapshot: string | null; records: readonly string[] }): Durable {
+  const first: Durable =
+    recovered.snapshot === null ? EMPTY_DURABLE : { ...EMPTY_DURABLE, ...parse<Durable>(recovered.snapshot) };
+  return recovered.records.reduce((durable, json) => applyRecord(durable, parse<LedgerRecord>(json)), first);
+}
+
+/** The number of this start within its boot. */
+export function nextStart(durable: Durable, boot: number): number {
+  return durable.boot === boot ? durable.start + 1 : 1;
+}
+
+function parse<T>(json: string): T {
+  return JSON.parse(json) as T;
+}
