@@ -2,7 +2,9 @@ import { parseArgs } from "node:util";
 import { tellStory } from "./story.ts";
 
 /** `npm run sim -- --seeds N --from S`: many stories, one JSON line at the end. */
-const { values } = parseArgs({ options: { seeds: { type: "string", default: "5000" }, from: { type: "string", default: "1" } } });
+const { values } = parseArgs({
+  options: { seeds: { type: "string", default: "5000" }, from: { type: "string", default: "1" } },
+});
 const seeds = Number(values.seeds);
 const from = Number(values.from);
 if (!Number.isInteger(seeds) || !Number.isInteger(from) || seeds < 1) {
@@ -23,7 +25,9 @@ for (let seed = from; seed < from + seeds; seed++) {
   if (told.problems.length === 0) continue;
   failed++;
   if (failed > 3) continue;
-  process.stdout.write(`seed ${seed}:\n  ${told.problems.join("\n  ")}\n${told.history.map((line) => `    ${line}`).join("\n")}\n`);
+  process.stdout.write(
+    `seed ${seed}:\n  ${told.problems.join("\n  ")}\n${told.history.map((line) => `    ${line}`).join("\n")}\n`,
+  );
 }
 const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
 process.stdout.write(`${(seeds / seconds).toFixed(0)} seeds per second\n`);

@@ -65,7 +65,13 @@ class Story {
     this.random = random;
     const rate = (most: number) => (random.chance(0.6) ? random.next() * most : 0);
     this.network = { drop: rate(0.3), duplicate: rate(0.4), delay: rate(0.3) };
-    const faults = { crash: rate(0.03), powerCut: random.next(), slowSync: rate(0.2), brokenDisk: rate(0.1), wallJump: rate(0.5) };
+    const faults = {
+      crash: rate(0.03),
+      powerCut: random.next(),
+      slowSync: rate(0.2),
+      brokenDisk: rate(0.1),
+      wallJump: rate(0.5),
+    };
     this.world = new World(time, random, faults, (message) => this.onPublish(message));
   }
 
@@ -100,7 +106,17 @@ class Story {
     const verb = this.random.pick(["on", "off", "cycle", "cycle", "cycle"]);
     const target = this.random.pick([...Object.keys(PLAN.devices), ":a1", "router1:a2"]);
     this.wanted.set(id, { verb, target });
-    this.send("alice", { v: 1, id, site: "sim/one", kind: "select", verb, target, args: { from: "any" }, by: "alice", epoch: 1 });
+    this.send("alice", {
+      v: 1,
+      id,
+      site: "sim/one",
+      kind: "select",
+      verb,
+      target,
+      args: { from: "any" },
+      by: "alice",
+      epoch: 1,
+    });
   }
 
   private send(signer: string, body: object): void {
@@ -162,7 +178,8 @@ class Story {
   private onPublish(message: Outgoing): void {
     if (!message.topic.endsWith("/up/reply")) return;
     const envelope = decodeEnvelope(Buffer.from(message.payload).toString("utf8"));
-    const reply = envelope && (parseJson(envelope.body) as { id: string; phase: string; nonce?: string; code?: string });
+    const reply =
+      envelope && (parseJson(envelope.body) as { id: string; phase: string; nonce?: string; code?: string });
     if (reply === null) return;
     this.world.tell(`${reply.phase} ${reply.id} ${reply.code ?? ""}`);
     if (reply.phase === "accepted") this.world.accepted.add(reply.id);
@@ -174,7 +191,15 @@ class Story {
   private operate(selectId: string, nonce: string): void {
     const wanted = this.wanted.get(selectId);
     if (wanted === undefined) return;
-    const body: Partial<Command> & object = { v: 1, id: this.id(), site: "sim/one", kind: "operate", nonce, by: "alice", epoch: 1 };
+    const body: Partial<Command> & object = {
+      v: 1,
+      id: this.id(),
+      site: "sim/one",
+      kind: "operate",
+      nonce,
+      by: "alice",
+      epoch: 1,
+    };
     this.sent.set(body.id ?? "", { id: body.id ?? "", verb: wanted.verb, nonce, honest: true });
     this.time.after(this.random.between(100, 70_000), () => this.send("alice", body));
   }
@@ -191,7 +216,8 @@ class Story {
       if (edge.power === "on") continue;
       if (sent?.verb === "on") this.problems.push(`off by an on: ${said}`);
       const selected = this.selectedAt.get(sent?.nonce ?? "") ?? Number.NEGATIVE_INFINITY;
-      if (edge.atMs - selected > NONCE_TTL_MS + SLACK_MS) this.problems.push(`moved late: ${said}, selected at ${selected}`);
+      if (edge.atMs - selected > NONCE_TTL_MS + SLACK_MS)
+        this.problems.push(`moved late: ${said}, selected at ${selected}`);
     }
   }
 

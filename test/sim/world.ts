@@ -181,7 +181,9 @@ export class World {
     const store = new JournalStore(this.disk, { captureBytes: 256 * 1024, ledgerBytes: 512 * 1024 });
     const durable = recoverDurable(store.recovered);
     const start = nextStart(durable, this.boot);
-    this.tell(`start ${start}, ledger at ${durable.seq}, owed: ${durable.unsettled.map((one) => one.id).join(" ") || "none"}`);
+    this.tell(
+      `start ${start}, ledger at ${durable.seq}, owed: ${durable.unsettled.map((one) => one.id).join(" ") || "none"}`,
+    );
     const offer = readOffer(trustText(1), KEYS);
     const inLife = (run: () => void) => {
       if (this.life === life) this.guard(run);

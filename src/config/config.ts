@@ -1,0 +1,378 @@
+import { isMap, isPair, isScalar, parseDocument } from "yaml";
+import type { ZodError } from "zod";
+import type { DevicePlan, OutletPlan, SitePlan } from "../core/plan.ts";
+import { type Board, boardSchema, type RawConsole, type RawSite, siteSchema } from "./schema.ts";
+import type { Framing } from "./units.ts";
+
+/** `site.yaml` to a checked site. Every problem at once, each with its place and what to do about it. */
+
+export interface Problem {
+  /** Dotted path in the file, or `line N` where it is not even YAML. */
+  readonly where: string;
+  readonly what: string;
+  readonly todo: string;
+}
+
+export interface ConsoleConfig {
+  readonly name: string;
+  readonly port: { readonly path: string } | { readonly sim: string };
+  readonly baudRate: number;
+  readonly framing: Framing;
+  readonly flow: "none" | "rtscts" | "xonxoff";
+}
+
+export interface SiteConfig {
+  readonly plan: SitePlan;
+  readonly data: string;
+  readonly socket: string;
+  readonly board: Board;
+  readonly trustFile: string | null;
+  readonly journal: { readonly captureBytes: number; readonly ledgerBytes: number };
+  readonly brokers: readonly string[];
+  readonly tls: {
+    readonly ca?: string | undefined;
+    readonly cert?: string | undefined;
+    readonly key?: string | undefined;
+  };
+  readonly consoles: readonly ConsoleConfig[];
+}
+
+export type Checked = { ok: true; config: SiteConfig } | { ok: false; problems: readonly Problem[] };
+
+export interface Surroundings {
+  /** Makes a path of the config absolute. */
+  resolve(path: string): string;
+  /** Text of a board file by name or path; null when there is none. */
+  readBoard(board: string): string | null;
+  /** Names of the boards that are shipped, for the error message. */
+  readonly boards: readonly string[];
+  /** Plaintext brokers beyond loopback are allowed. */
+  readonly insecureLab: boolean;
+}
+
+export function checkConfig(text: string, surroundings: Surroundings): Checked {
+  const document = parseDocument(text, { prettyErrors: true });
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error): Problem => {
+      const line = error.linePos?.[0].line;
+      return {
+        where: `line ${line ?? "?"}`,
+        what: error.message.split("\n")[0] ?? "not YAML",
+        todo: "Mend the YAML there.",
+      };
+    });
+    return { ok: false, problems };
+  }
+  const mistyped = isMap(document.contents) ? document.contents.items.flatMap((item) => keyProblems(item)) : [];
+  const parsed = siteSchema.safeParse(document.toJS() ?? {});
+  if (!parsed.success) {
+    const problems = [...mistyped, ...schemaProblems(parsed.error)];
+    const repaired = siteSchema.safeParse(repair(document.toJS() ?? {}, parsed.error));
+    if (!repaired.success) return { ok: false, problems };
+    const board = readBoard(repaired.data.board, surroundings);
+    return {
+      ok: false,
+      problems: [
+        ...problems,
+        ...referenceProblems(repaired.data, board.board, surroundings),
+        ...board.problems,
+        ...notYet(repaired.data),
+      ],
+    };
+  }
+  const board = readBoard(parsed.data.board, surroundings);
+  const problems = [...mistyped, ...referenceProblems(parsed.data, board.board, surroundings), ...board.problems];
+  problems.push(...notYet(parsed.data));
+  if (problems.length > 0 || board.board === null) return { ok: false, problems };
+  return { ok: true, config: build(parsed.data, board.board, surroundings) };
+}
+
+/** A name such as `on` or `1` is not text to YAML 1.1 readers and others: say so instead of guessing. */
+function keyProblems(item: unknown): Problem[] {
+  if (!isPair(item) || !isMap(item.value)) return [];
+  return item.value.items.flatMap((inner) => {
+    if (!isScalar(inner.key) || typeof inner.key.value === "string") return [];
+    const where = isScalar(item.key) ? `${item.key.value}.${inner.key.value}` : "";
+    return [{ where, what: "this name is a number", todo: "Put it in quotes, or choose a name." }];
+  });
+}
+
+/** The same config without what the schema refused, so that wrong references are told in the same breath. */
+function repair(value: unknown, error: ZodError): unknown {
+  for (const issue of error.issues) {
+    const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
+    for (const key of keys) replaceAt(value, [...issue.path, key], undefined);
+    if (keys.length > 0) continue;
+    const stand: Record<string, unknown> = {
+      contact: "nc",
+      site: "x",
+      fleet: "x",
+      data: "/",
+      board: "sim",
+      port: { path: `/${issue.path[1]?.toString()}` },
+    };
+    const last = String(issue.path.includes("port") ? "port" : issue.path.at(-1));
+    const path = issue.path.includes("port") ? issue.path.slice(0, issue.path.indexOf("port") + 1) : issue.path;
+    replaceAt(value, path, stand[last]);
+  }
+  return value;
+}
+
+function replaceAt(root: unknown, path: readonly PropertyKey[], value: unknown): void {
+  let at: unknown = root;
+  for (const key of path.slice(0, -1)) at = isObject(at) ? at[String(key)] : undefined;
+  const last = path.at(-1);
+  if (!isObject(at) || last === undefined) return;
+  if (value === undefined) delete at[String(last)];
+  else at[String(last)] = value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function schemaProblems(error: ZodError): Problem[] {
+  return error.issues.flatMap((issue) => problemsOf(issue, issue.path));
+}
+
+type Issue = ZodError["issues"][number];
+
+function problemsOf(issue: Issue, path: readonly PropertyKey[]): Problem[] {
+  const where = path.map(String).join(".") || "site.yaml";
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      where: [...path, key].map(String).join("."),
+      what: "unknown key",
+      todo: "Check the spelling, or remove it.",
+    }));
+  }
+  if (issue.code === "invalid_union") {
+    const closest = issue.errors.find((errors) =>
+      errors.every((one) => one.code !== "unrecognized_keys" && one.path.length > 0),
+    );
+    if (closest !== undefined) return closest.flatMap((one) => problemsOf(one as Issue, [...path, ...one.path]));
+    return [
+      {
+        where,
+        what: "none of the forms that are allowed here",
+        todo: "A port is { path: … }, { usb: …, serial: … }, { hub: … } or { sim: … }.",
+      },
+    ];
+  }
+  if (issue.code === "invalid_type" && issue.expected === "string" && /received (number|boolean)/.test(issue.message)) {
+    return [{ where, what: "a number (or true/false) where text is meant", todo: "Put it in quotes." }];
+  }
+  if (issue.code === "invalid_type" && /received undefined/.test(issue.message)) {
+    return [{ where, what: "missing", todo: `Add it: ${issue.expected} expected.` }];
+  }
+  if (issue.code === "invalid_key") {
+    return [{ where, what: issue.issues[0]?.message ?? "not a name", todo: "Rename it." }];
+  }
+  return [{ where, what: issue.message, todo: "See the config example in the README." }];
+}
+
+function readBoard(name: string, surroundings: Surroundings): { board: Board | null; problems: Problem[] } {
+  const problem = (what: string): { board: null; problems: Problem[] } => ({
+    board: null,
+    problems: [
+      { where: "board", what, todo: `Use one of: ${surroundings.boards.join(", ")}; or the path of a board file.` },
+    ],
+  });
+  const text = surroundings.readBoard(name);
+  if (text === null) return problem(`there is no board "${name}"`);
+  const parsed = boardSchema.safeParse(parseDocument(text).toJS());
+  if (!parsed.success)
+    return problem(
+      `board "${name}" is not valid: ${parsed.error.issues[0]?.path.join(".")} ${parsed.error.issues[0]?.message}`,
+    );
+  return { board: parsed.data, problems: [] };
+}
+
+function referenceProblems(raw: RawSite, board: Board | null, surroundings: Surroundings): Problem[] {
+  const problems: Problem[] = [];
+  const add = (where: string, what: string, todo: string) => problems.push({ where, what, todo });
+  const known = (where: string, names: readonly string[], all: object, what: string) => {
+    for (const name of names) {
+      if (!Object.hasOwn(all, name))
+        add(where, `there is no ${what} "${name}"`, `Define it under ${what}s:, or correct the name.`);
+    }
+  };
+  twice(
+    Object.entries(raw.outlets).map(([name, one]) => [String(one.relay), `outlets.${name}.relay`]),
+    "relay",
+    add,
+  );
+  twice(
+    Object.entries(raw.consoles).map(([name, one]) => [portKey(one), `consoles.${name}.port`]),
+    "port",
+    add,
+  );
+  twice(
+    Object.entries(raw.devices).flatMap(([name, one]) =>
+      one.consoles.map((console): [string, string] => [console, `devices.${name}.consoles`]),
+    ),
+    "console",
+    add,
+  );
+  for (const [name, outlet] of Object.entries(raw.outlets)) {
+    if (board && outlet.relay > board.relays)
+      add(`outlets.${name}.relay`, `the board has ${board.relays} relays`, "Use one that is there.");
+    const input = outlet.observe?.input;
+    if (board && input !== undefined && !inputsOf(board).includes(input)) {
+      add(
+        `outlets.${name}.observe.input`,
+        `the board has no input "${input}"`,
+        `It has ${inputsOf(board)[0]} to ${inputsOf(board).at(-1)}.`,
+      );
+    }
+  }
+  for (const [name, device] of Object.entries(raw.devices)) {
+    known(`devices.${name}.outlets`, device.outlets, raw.outlets, "outlet");
+    known(`devices.${name}.consoles`, device.consoles, raw.consoles, "console");
+    known(`devices.${name}.after`, device.after, raw.devices, "device");
+  }
+  for (const circle of circles(raw))
+    add(`devices.${circle[0]}.after`, `a circle: ${circle.join(" → ")}`, "Break the circle.");
+  known("controller.poweredBy", poweredBy(raw), raw.outlets, "outlet");
+  known("controller.path", raw.controller?.path ?? [], raw.outlets, "outlet");
+  for (const [name, one] of Object.entries(raw.consoles)) {
+    if ("sim" in one.port) known(`consoles.${name}.port.sim`, [one.port.sim], raw.devices, "device");
+  }
+  for (const [index, url] of (raw.link?.brokers ?? []).entries()) {
+    if (url.startsWith("mqtt://") && !isLoopback(url) && !surroundings.insecureLab) {
+      add(
+        `link.brokers.${index}`,
+        "plaintext beyond this machine",
+        "Use mqtts://, or start with --insecure-lab in a lab.",
+      );
+    }
+  }
+  return problems;
+}
+
+function inputsOf(board: Board): string[] {
+  return Array.from({ length: board.inputs }, (_, index) => `s${index + 1}`);
+}
+
+function twice(
+  owners: readonly (readonly [thing: string, where: string])[],
+  what: string,
+  add: (where: string, what: string, todo: string) => void,
+): void {
+  const first = new Map<string, string>();
+  for (const [thing, where] of owners) {
+    const before = first.get(thing);
+    if (before !== undefined) add(where, `${what} ${thing} is already used by ${before}`, "One owner each.");
+    else first.set(thing, where);
+  }
+}
+
+function portKey(console: RawConsole): string {
+  return JSON.stringify(Object.entries(console.port).sort());
+}
+
+function poweredBy(raw: RawSite): string[] {
+  const value = raw.controller?.poweredBy ?? "none";
+  return value === "none" ? [] : [value].flat();
+}
+
+export function isLoopback(url: string): boolean {
+  const host = new URL(url.replace(/^mqtts?:/, "http:")).hostname;
+  return host === "localhost" || host === "[::1]" || /^127\./.test(host);
+}
+
+/** Each circle of `after` once. */
+function circles(raw: RawSite): string[][] {
+  const found: string[][] = [];
+  const done = new Set<string>();
+  const visit = (name: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(name);
+    if (at >= 0) return void found.push([...trail.slice(at), name]);
+    if (done.has(name)) return;
+    for (const before of raw.devices[name]?.after ?? []) visit(before, [...trail, name]);
+    done.add(name);
+  };
+  for (const name of Object.keys(raw.devices)) visit(name, []);
+  return found;
+}
+
+/** Parts of the schema that a later version brings to life. Refused, because to ignore them would be to lie. */
+function notYet(raw: RawSite): Problem[] {
+  const later: [where: string, present: boolean, what: string][] = [
+    ["uplinks", Object.keys(raw.uplinks ?? {}).length > 0, "uplinks and failover"],
+    ["access.forwards", (raw.access?.forwards.length ?? 0) > 0, "forwards"],
+    ["access.listeners", (raw.access?.listeners.length ?? 0) > 0, "network listeners"],
+  ];
+  for (const [name, outlet] of Object.entries(raw.outlets)) {
+    later.push([
+      `outlets.${name}.powerRestore`,
+      outlet.powerRestore !== "as-wired",
+      "powerRestore other than as-wired",
+    ]);
+  }
+  for (const [name, console] of Object.entries(raw.consoles)) {
+    later.push([`consoles.${name}.port`, "usb" in console.port || "hub" in console.port, "ports by USB identity"]);
+    later.push([`consoles.${name}.ship`, console.ship === "always", "shipping without a watcher"]);
+    later.push([`consoles.${name}.capture`, console.capture === "rx+tx", "capturing what is typed"]);
+  }
+  for (const [name, device] of Object.entries(raw.devices)) {
+    later.push([`devices.${name}.address`, device.address !== undefined, "probes of a device's address"]);
+  }
+  return later.flatMap(([where, present, what]) =>
+    present ? [{ where, what: `not yet: ${what}`, todo: "Take it out until a version that has it." }] : [],
+  );
+}
+
+function build(raw: RawSite, board: Board, { resolve }: Surroundings): SiteConfig {
+  const tls = raw.link?.tls ?? {};
+  const file = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
+  const data = resolve(raw.data);
+  return {
+    plan: planOf(raw),
+    data,
+    socket: raw.local === undefined ? `${data}/towpath.sock` : resolve(raw.local),
+    board,
+    trustFile: raw.trust === undefined ? null : resolve(raw.trust),
+    journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
+    brokers: raw.link?.brokers ?? [],
+    tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
+    consoles: Object.entries(raw.consoles).flatMap(([name, { port, baudRate, framing, flow }]): ConsoleConfig[] => {
+      if ("sim" in port) return [{ name, port: { sim: port.sim }, baudRate, framing, flow }];
+      return "path" in port ? [{ name, port: { path: resolve(port.path) }, baudRate, framing, flow }] : [];
+    }),
+  };
+}
+
+function planOf(raw: RawSite): SitePlan {
+  const outlets = Object.entries(raw.outlets).map(([name, one]): [string, OutletPlan] => [
+    name,
+    {
+      name,
+      relay: one.relay,
+      contact: one.contact,
+      offTimeMs: one.offTime,
+      minOffMs: one.minOff,
+      minOnMs: one.minOn,
+      rate: one.rate,
+      observe: one.observe ? { input: one.observe.input, withinMs: one.observe.within } : null,
+    },
+  ]);
+  const devices = Object.entries(raw.devices).map(([name, one]): [string, DevicePlan] => [
+    name,
+    { name, outlets: one.outlets, consoles: one.consoles, after: one.after },
+  ]);
+  return {
+    fleet: raw.fleet,
+    site: raw.site,
+    outlets: Object.fromEntries(outlets),
+    devices: Object.fromEntries(devices),
+    consoles: Object.keys(raw.consoles),
+    ownBranch: { declared: raw.controller !== undefined, controller: poweredBy(raw), path: raw.controller?.path ?? [] },
+  };
+}
+
+/** What an outlet does without a running controller, for `--check`. */
+export function outletWithout(board: Board, contact: "no" | "nc", when: "off" | "booting" | "crashed"): string {
+  if (board.while[when] === "held") return "stays as it is";
+  return contact === "nc" ? "on" : "off";
+}

@@ -1,0 +1,118 @@
+import { z } from "zod";
+import { duration, framing, name, rate, size } from "./units.ts";
+
+/** `site.yaml` as it is written (design, section 8). What the references mean is checked in `config.ts`. */
+
+const path = z.string().min(1);
+const names = z.array(name);
+
+/** `outlets:` with nothing behind it is an empty map, not an error. */
+const orEmpty = <T extends z.ZodType>(schema: T) => z.preprocess((value) => value ?? {}, schema);
+
+const outlet = z.strictObject({
+  relay: z.int().min(1),
+  contact: z.enum(["no", "nc"]),
+  offTime: duration.default(5_000),
+  minOff: duration.default(2_000),
+  minOn: duration.default(10_000),
+  rate: rate.default({ max: 6, perMs: 3_600_000 }),
+  powerRestore: z.enum(["as-wired", "always-on", "always-off", "last-state"]).default("as-wired"),
+  observe: z.strictObject({ input: name, within: duration.default(20_000) }).optional(),
+});
+
+const device = z.strictObject({
+  outlets: names.default([]),
+  consoles: names.default([]),
+  after: names.default([]),
+  kind: z.string().max(40).optional(),
+  address: z.string().max(255).optional(),
+});
+
+const port = z.union([
+  z.strictObject({ path }),
+  z.strictObject({ sim: name }),
+  z.strictObject({
+    usb: z.string().regex(/^[0-9a-f]{4}:[0-9a-f]{4}$/),
+    serial: z.string().optional(),
+    interface: z.int().min(0).optional(),
+  }),
+  z.strictObject({ hub: z.string().min(1), usb: z.string().optional(), interface: z.int().min(0).optional() }),
+]);
+
+const console = z.strictObject({
+  port,
+  baudRate: z.int().min(50).max(4_000_000).default(9_600),
+  framing: framing.default({ dataBits: 8, parity: "none", stopBits: 1 }),
+  flow: z.enum(["none", "rtscts", "xonxoff"]).default("none"),
+  ship: z.enum(["primary", "always", "on-demand"]).default("primary"),
+  capture: z.enum(["rx", "rx+tx"]).default("rx"),
+});
+
+const broker = z.string().regex(/^mqtts?:\/\/[^/\s]+$/, { message: "write mqtts://host:8883" });
+
+export const siteSchema = z.strictObject({
+  site: name,
+  fleet: name,
+  data: path,
+  board: path,
+  local: path.optional(),
+  trust: path.optional(),
+  journal: z
+    .strictObject({ capture: size.default(256e6), ledger: size.default(32e6) })
+    .default({ capture: 256e6, ledger: 32e6 }),
+  controller: z
+    .strictObject({ poweredBy: z.union([z.literal("none"), name, names]).default("none"), path: names.default([]) })
+    .optional(),
+  link: z
+    .strictObject({
+      brokers: z.array(broker).min(1),
+      tls: z.strictObject({ ca: path.optional(), cert: path.optional(), key: path.optional() }).optional(),
+    })
+    .optional(),
+  outlets: orEmpty(z.record(name, outlet)),
+  devices: orEmpty(z.record(name, orEmpty(device))),
+  consoles: orEmpty(z.record(name, console)),
+  uplinks: z
+    .strictObject({
+      primary: z.strictObject({ interface: z.string() }).optional(),
+      lte: z
+        .strictObject({
+          interface: z.string(),
+          modem: z.string().optional(),
+          budget: z.string().optional(),
+          modemOutlet: name.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  access: z
+    .strictObject({
+      forwards: z.array(z.string()).default([]),
+      listeners: z
+        .array(
+          z.strictObject({
+            console: name,
+            rfc2217: z.string().optional(),
+            raw: z.string().optional(),
+            mode: z.enum(["watch", "type"]).default("watch"),
+          }),
+        )
+        .default([]),
+    })
+    .optional(),
+});
+
+export type RawSite = z.infer<typeof siteSchema>;
+export type RawConsole = RawSite["consoles"][string];
+
+export const boardSchema = z.strictObject({
+  name,
+  kind: z.enum(["simulated"]),
+  relays: z.int().min(1).max(64),
+  inputs: z.int().min(0).max(64),
+  energised: z.enum(["high", "low"]),
+  while: z.record(z.enum(["off", "booting", "crashed"]), z.enum(["held", "released"])),
+  proven: z.enum(["hardware", "emulated", "read"]),
+  source: z.string(),
+});
+export type Board = z.infer<typeof boardSchema>;
