@@ -19,6 +19,8 @@ export type Event =
       boot: number;
       start: number;
       version: string;
+      /** The site's public key line, for people to compare. */
+      siteKey: string;
       /** Levels as read from the board: relay number to energised. */
       lines: Readonly<Record<number, boolean>>;
       /** Stored document first, then the one from the config; each already known to be well formed. */

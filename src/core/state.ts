@@ -58,6 +58,7 @@ export interface SiteState {
   readonly boot: number;
   readonly start: number;
   readonly version: string;
+  readonly siteKey: string;
   readonly durable: Durable;
   readonly trust: TrustDocument | null;
   readonly selections: Selections;
@@ -93,6 +94,7 @@ export const EMPTY_STATE: SiteState = {
   boot: 0,
   start: 0,
   version: "",
+  siteKey: "",
   durable: EMPTY_DURABLE,
   trust: null,
   selections: [],

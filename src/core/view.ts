@@ -70,7 +70,15 @@ export function stateView(state: SiteState, nowMs: number): Record<string, unkno
     ...pendingOf(sequence, nowMs),
     outlets: sequence.intent.outlets,
   }));
-  return { fleet: state.plan.fleet, name: state.plan.site, mono: nowMs, version: state.version, ...groups, pending };
+  return {
+    fleet: state.plan.fleet,
+    name: state.plan.site,
+    mono: nowMs,
+    version: state.version,
+    key: state.siteKey,
+    ...groups,
+    pending,
+  };
 }
 
 export function birthView(state: SiteState, nowMs: number): Record<string, unknown> {
@@ -78,6 +86,7 @@ export function birthView(state: SiteState, nowMs: number): Record<string, unkno
   return {
     v: 1,
     version: state.version,
+    key: state.siteKey,
     mono: nowMs,
     devices: Object.keys(plan.devices),
     outlets: Object.keys(plan.outlets),

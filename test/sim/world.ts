@@ -203,6 +203,7 @@ export class World {
           boot: this.boot,
           start,
           version: "sim",
+          siteKey: "",
           lines: { ...this.levels },
           trust: offer === null ? [] : [offer],
           notes: [],

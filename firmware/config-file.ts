@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Checked, checkConfig, type Problem, type SiteConfig } from "../src/config/config.ts";
+import { writeWhole } from "../src/disk/disk.ts";
+
+/** Finding, checking and remembering `site.yaml`. */
+
+const BOARDS = [join(import.meta.dirname, "../boards"), join(import.meta.dirname, "../../boards")];
+
+function boardsFolder(): string {
+  return BOARDS.find((folder) => existsSync(folder)) ?? fileURLToPath(new URL("../boards", import.meta.url));
+}
+
+export function readConfig(text: string, folder: string, insecureLab: boolean): Checked {
+  const boards = boardsFolder();
+  const absolute = (path: string) => (isAbsolute(path) ? path : resolve(folder, path));
+  return checkConfig(text, {
+    resolve: absolute,
+    readBoard(board) {
+      const file = /[/.]/.test(board) ? absolute(board) : join(boards, `${board}.yaml`);
+      return existsSync(file) ? readFileSync(file, "utf8") : null;
+    },
+    boards: readdirSync(boards).map((file) => basename(file, ".yaml")),
+    insecureLab,
+  });
+}
+
+export type Loaded =
+  | {
+      ok: true;
+      config: SiteConfig /** Why the last good config runs instead of the file. */;
+      rejected: readonly Problem[] | null;
+    }
+  | { ok: false; problems: readonly Problem[] };
+
+/** The file, or the last good config where the file is bad and this is not the first start. */
+export function loadConfig(file: string, options: { insecureLab: boolean; mayFallBack: boolean }): Loaded {
+  const read = readFile(file);
+  const checked: Checked =
+    read === null
+      ? { ok: false, problems: [{ where: file, what: "cannot be read", todo: "Check the path and its permissions." }] }
+      : readConfig(read, dirname(resolve(file)), options.insecureLab);
+  const problems = checked.ok ? folderProblems(checked.config) : checked.problems;
+  if (checked.ok && problems.length === 0) return { ok: true, config: checked.config, rejected: null };
+  if (options.mayFallBack) {
+    const last = lastGood(dataFolderOf(read, file), options.insecureLab);
+    if (last !== null) return { ok: true, config: last, rejected: problems };
+  }
+  return { ok: false, problems };
+}
+
+function readFile(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+function folderProblems(config: SiteConfig): Problem[] {
+  const parent = dirname(config.data);
+  const problem = (where: string, what: string, todo: string): Problem[] => [{ where, what, todo }];
+  if (existsSync(config.data))
+    return statSync(config.data).isDirectory()
+      ? []
+      : problem("data", `${config.data} is not a folder`, "Choose a folder.");
+  return existsSync(parent) ? [] : problem("data", `${parent} does not exist`, `Make it: mkdir -p ${parent}`);
+}
+
+/** Also when the file is no longer YAML: the line that names the data folder is enough. */
+function dataFolderOf(text: string | null, file: string): string {
+  const named = /^data:\s*["']?([^"'#\s]+)/m.exec(text ?? "")?.[1];
+  return resolve(dirname(resolve(file)), named ?? process.env.TOWPATH_DATA ?? "/var/lib/towpath");
+}
+
+const lastGoodFile = (data: string) => join(data, "config.last-good.json");
+
+export function lastGood(data: string, insecureLab: boolean): SiteConfig | null {
+  const text = readFile(lastGoodFile(data));
+  if (text === null) return null;
+  const { yaml, folder } = JSON.parse(text) as { yaml: string; folder: string };
+  const checked = readConfig(yaml, folder, insecureLab);
+  return checked.ok ? checked.config : null;
+}
+
+/** After a start that works: this is what the next bad file falls back to. */
+export function rememberConfig(config: SiteConfig, file: string): void {
+  const text = readFile(file);
+  if (text === null) return;
+  const content = `${JSON.stringify({ yaml: text, folder: dirname(resolve(file)) })}\n`;
+  if (readFile(lastGoodFile(config.data)) !== content) writeWhole(lastGoodFile(config.data), content);
+}

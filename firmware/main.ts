@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { outletWithout, type Problem } from "../src/config/config.ts";
+import type { Code } from "../src/core/codes.ts";
+import type { LogLine } from "../src/site/edges.ts";
+import { type Controller, StartRefused, startController } from "./compose.ts";
+import { lastGood, loadConfig, rememberConfig } from "./config-file.ts";
+
+/** `towpath controller`: runs or checks one site. */
+export interface ControllerArgs {
+  readonly configFile: string;
+  readonly insecureLab: boolean;
+  readonly simTroubleMs: number;
+  readonly quiet: boolean;
+}
+
+export function packageVersion(): string {
+  for (const place of ["../package.json", "../../package.json"]) {
+    try {
+      return (JSON.parse(readFileSync(new URL(place, import.meta.url), "utf8")) as { version: string }).version;
+    } catch {
+      // The compiled tree lies one folder deeper; the next place is the right one there.
+    }
+  }
+  return "unknown";
+}
+
+/** Problems as text, one a line. */
+export function problemLines(problems: readonly Problem[]): string[] {
+  return problems.map(({ where, what, todo }) => `${where}: ${what}. ${todo}`);
+}
+
+export interface CheckReport {
+  readonly ok: boolean;
+  readonly problems: readonly Problem[];
+  readonly outlets: Readonly<Record<string, Readonly<Record<"off" | "booting" | "crashed", string>>>>;
+}
+
+/** Reads and checks, makes nothing. */
+export function checkSite(configFile: string, insecureLab: boolean): CheckReport {
+  const loaded = loadConfig(configFile, { insecureLab, mayFallBack: false });
+  if (!loaded.ok) return { ok: false, problems: loaded.problems, outlets: {} };
+  const { config } = loaded;
+  const outlets = Object.values(config.plan.outlets).map(({ name, contact }) => {
+    const without = (when: "off" | "booting" | "crashed") => outletWithout(config.board, contact, when);
+    return [name, { off: without("off"), booting: without("booting"), crashed: without("crashed") }];
+  });
+  return { ok: true, problems: [], outlets: Object.fromEntries(outlets) };
+}
+
+export async function runController(args: ControllerArgs): Promise<Controller> {
+  const log = (line: LogLine): void => {
+    if (args.quiet && line.level !== "error") return;
+    process.stderr.write(`${JSON.stringify({ t: new Date().toISOString(), ...line })}\n`);
+  };
+  const fatal = (error: Error): void => {
+    log({ level: "error", code: "controller.failed", detail: error.stack ?? String(error) });
+    process.exit(1);
+  };
+  const loaded = loadConfig(args.configFile, { insecureLab: args.insecureLab, mayFallBack: true });
+  if (!loaded.ok) throw new StartRefused(problemLines(loaded.problems).join("\n"));
+  const notes = problemLines(loaded.rejected ?? []).map((detail): Note => ({ code: "config.rejected", detail }));
+  for (const note of notes) log({ level: "error", ...note });
+  const { config } = loaded;
+  const controller = await startController({
+    config,
+    notes,
+    log,
+    fatal,
+    version: packageVersion(),
+    simTroubleMs: args.simTroubleMs,
+    lastGood: () => lastGood(config.data, args.insecureLab),
+  });
+  if (loaded.rejected === null && !controller.fellBack) rememberConfig(config, args.configFile);
+  return controller;
+}
+
+type Note = { code: Code; detail: string };

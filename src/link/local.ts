@@ -1,0 +1,138 @@
+import { chmodSync, existsSync, rmSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { encodeFrame, type Frame, FrameReader } from "../protocol/frame.ts";
+import { filterMatches } from "../protocol/topics.ts";
+import type { Message, Transport, TransportEvents } from "./transport.ts";
+
+/** The local socket: the same topics and payloads as over a broker, for who is on site or came in by ssh. */
+
+export interface LocalServer {
+  publish(topic: string, payload: Uint8Array, retained: boolean): void;
+  stop(): Promise<void>;
+}
+
+/** A client that does not read is cut off before its backlog costs memory. */
+const BACKLOG_BYTES = 4 * 1024 * 1024;
+
+/** Rejects when another controller answers there, or the path cannot be used. */
+export async function listenLocal(path: string, take: (message: Message) => void): Promise<LocalServer> {
+  await assertAlone(path);
+  if (existsSync(path)) rmSync(path);
+  const retained = new Map<string, Uint8Array>();
+  const clients = new Map<Socket, string[]>();
+  const server = createServer((socket) => {
+    const filters: string[] = [];
+    clients.set(socket, filters);
+    const reader = new FrameReader();
+    socket.on("data", (bytes) => {
+      for (const frame of reader.push(bytes)) {
+        if (!frame.subscribe) take({ ...frame, oversized: false });
+        else {
+          filters.push(frame.topic);
+          sendRetained(socket, frame.topic, retained);
+        }
+      }
+      if (reader.broken !== null) socket.destroy();
+    });
+    socket.on("close", () => clients.delete(socket));
+    // A client that goes away in the middle is its own business.
+    socket.on("error", () => socket.destroy());
+  });
+  await listen(server, path);
+  return {
+    publish(topic, payload, keep) {
+      if (keep) retained.set(topic, payload);
+      const frame = encodeFrame({ topic, payload, retained: false, subscribe: false });
+      for (const [socket, filters] of clients) {
+        if (filters.some((filter) => filterMatches(filter, topic))) send(socket, frame);
+      }
+    },
+    stop: () =>
+      new Promise((resolve) => {
+        for (const socket of clients.keys()) socket.end();
+        server.close(() => resolve());
+        setTimeout(() => {
+          for (const socket of clients.keys()) socket.destroy();
+        }, 200);
+      }),
+  };
+}
+
+/** One controller to a data folder: the socket of a living one answers. */
+export async function assertAlone(path: string): Promise<void> {
+  if (await answers(path)) throw new Error(`another controller already answers on ${path}`);
+}
+
+function sendRetained(socket: Socket, filter: string, retained: ReadonlyMap<string, Uint8Array>): void {
+  for (const [topic, payload] of retained) {
+    if (filterMatches(filter, topic)) send(socket, encodeFrame({ topic, payload, retained: true, subscribe: false }));
+  }
+}
+
+function send(socket: Socket, frame: Uint8Array): void {
+  socket.write(frame);
+  if (socket.writableLength > BACKLOG_BYTES) socket.destroy();
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => {
+      chmodSync(path, 0o660);
+      resolve();
+    });
+  });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    const end = (found: boolean) => {
+      probe.destroy();
+      resolve(found);
+    };
+    probe.once("connect", () => end(true));
+    probe.once("error", () => end(false));
+  });
+}
+
+/** The client's end. It does not come back by itself: who types a command wants to know. */
+export function createLocalTransport(path: string, filters: readonly string[]): Transport {
+  let socket: Socket | null = null;
+  const write = (frame: Frame): void => void socket?.write(encodeFrame(frame));
+  return {
+    start(events: TransportEvents) {
+      const reader = new FrameReader();
+      const made = connect(path);
+      made.once("connect", () => {
+        socket = made;
+        for (const filter of filters)
+          write({ topic: filter, payload: new Uint8Array(), retained: false, subscribe: true });
+        events.up(path);
+      });
+      made.on("data", (bytes) => {
+        for (const frame of reader.push(bytes)) {
+          if (!frame.subscribe) events.message({ ...frame, oversized: false });
+        }
+        if (reader.broken !== null) made.destroy(new Error(reader.broken));
+      });
+      made.on("error", (error) => events.down(error.message));
+      made.on("close", () => {
+        if (socket !== null) events.down("the controller closed the connection");
+        socket = null;
+      });
+    },
+    publish(topic, payload, retained) {
+      if (socket === null) return false;
+      write({ topic, payload, retained, subscribe: false });
+      return true;
+    },
+    stop: () =>
+      new Promise((resolve) => {
+        const was = socket;
+        socket = null;
+        if (was === null) return resolve();
+        was.end(() => resolve());
+      }),
+  };
+}

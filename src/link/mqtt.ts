@@ -1,0 +1,253 @@
+import { readFileSync } from "node:fs";
+import { connect as connectTcp, type Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { connect as connectTls } from "node:tls";
+import mqtt from "mqtt";
+import { MESSAGE_LIMIT } from "../protocol/envelope.ts";
+import { backoff } from "./backoff.ts";
+import { createPacketCap } from "./packet-cap.ts";
+import type { Transport, TransportEvents } from "./transport.ts";
+
+/**
+ * One MQTT connection. The library speaks the protocol and nothing else: the socket, the reconnect, the choice of
+ * version and the window of unacknowledged messages are ours.
+ */
+export interface MqttOptions {
+  /** `mqtts://host:port` or `mqtt://host:port`, tried in order. */
+  readonly brokers: readonly string[];
+  /** Files; read at each connect, so that a renewed certificate is taken without a restart. */
+  readonly tls: {
+    readonly ca?: string | undefined;
+    readonly cert?: string | undefined;
+    readonly key?: string | undefined;
+  };
+  readonly clientId: string;
+  readonly filters: readonly string[];
+  /** A site's session outlives its connection; a person's does not. */
+  readonly persistent: boolean;
+  /** Retained presence, told on connect, and by the broker when the connection dies. `n` rises with each connect. */
+  readonly presence: {
+    readonly topic: string;
+    readonly say: (state: "online" | "offline", n: number) => Uint8Array;
+  } | null;
+  readonly random: () => number;
+  /** Only this version; otherwise 5, and 3.1.1 where a broker does not speak it. */
+  readonly version?: 4 | 5 | undefined;
+}
+
+const FIRST_DELAY_MS = 500;
+const CAP_DELAY_MS = 60_000;
+const STABLE_MS = 60_000;
+const KEEPALIVE_S = 60;
+const CONNECT_TIMEOUT_MS = 20_000;
+const SESSION_S = 7 * 86_400;
+/** How long a broker that did not take version 5 is asked for 3.1.1 at once. */
+const FALLBACK_MS = 86_400_000;
+/** Unacknowledged at once; the rest waits here, in order, up to the limit. */
+const WINDOW = 32;
+const QUEUE_BYTES = 4 * 1024 * 1024;
+
+interface Waiting {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retained: boolean;
+}
+
+export function createMqttTransport(options: MqttOptions): Transport {
+  let events: TransportEvents | null = null;
+  let client: mqtt.MqttClient | null = null;
+  let connected = false;
+  let stopped = false;
+  let attempts = 0;
+  let delays = backoff(FIRST_DELAY_MS, CAP_DELAY_MS, options.random);
+  let timer: NodeJS.Timeout | null = null;
+  let stable: NodeJS.Timeout | null = null;
+  const oldBrokers = new Map<string, number>();
+  const earlyCloses = new Map<string, number>();
+  let queue: Waiting[] = [];
+  let queuedBytes = 0;
+  let inFlight = 0;
+
+  const versionFor = (broker: string): 4 | 5 => {
+    if (options.version !== undefined) return options.version;
+    const until = oldBrokers.get(broker);
+    return until !== undefined && Date.now() < until ? 4 : 5;
+  };
+
+  const attempt = (): void => {
+    const broker = options.brokers[attempts % options.brokers.length];
+    if (stopped || broker === undefined) return;
+    const n = ++attempts;
+    const version = versionFor(broker);
+    const oversized: string[] = [];
+    let answered = false;
+    let reason = "";
+    const made = new mqtt.MqttClient(
+      () => openStream(broker, options, version, oversized),
+      clientOptions(options, version, n),
+    );
+    client = made;
+    made.on("packetreceive", (packet) => {
+      if (packet.cmd === "connack") answered = true;
+    });
+    made.on("connect", () => onConnect(made, broker, version, n));
+    made.on("message", (topic, payload, packet) => {
+      const cut = payload.length === 0 && oversized[0] === topic;
+      if (cut) oversized.shift();
+      events?.message({ topic, payload, retained: packet.retain, oversized: cut });
+    });
+    made.on("error", (error) => {
+      reason = error.message || ("code" in error ? String(error.code) : "error");
+      if (version === 5 && /protocol version/i.test(reason)) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
+    });
+    made.on("close", () => {
+      if (client !== made) return;
+      if (version === 5 && !answered && reason === "") countEarlyClose(broker);
+      made.end(true);
+      client = null;
+      onClose(`${broker}: ${reason || (answered ? "connection lost" : "closed before an answer")}`);
+    });
+  };
+
+  /** Some brokers only hang up on a version that they do not know. */
+  const countEarlyClose = (broker: string): void => {
+    const count = (earlyCloses.get(broker) ?? 0) + 1;
+    earlyCloses.set(broker, count);
+    if (count >= 2) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
+  };
+
+  const onConnect = (made: mqtt.MqttClient, broker: string, version: number, n: number): void => {
+    earlyCloses.delete(broker);
+    inFlight = 0;
+    made.subscribe([...options.filters], { qos: 1 }, (error) => {
+      if (client !== made || stopped) return;
+      if (error) return void made.end(true);
+      connected = true;
+      stable = setTimeout(() => {
+        delays = backoff(FIRST_DELAY_MS, CAP_DELAY_MS, options.random);
+      }, STABLE_MS);
+      if (options.presence)
+        send(made, { topic: options.presence.topic, payload: options.presence.say("online", n), retained: true });
+      events?.up(`${broker}, MQTT ${version === 5 ? "5" : "3.1.1"}`);
+      pump();
+    });
+  };
+
+  const onClose = (detail: string): void => {
+    const was = connected;
+    connected = false;
+    if (stable !== null) clearTimeout(stable);
+    if (stopped) return;
+    if (was || attempts === 1) events?.down(detail);
+    timer = setTimeout(attempt, delays.next().value);
+  };
+
+  const send = (made: mqtt.MqttClient, { topic, payload, retained }: Waiting): void => {
+    inFlight++;
+    made.publish(topic, Buffer.from(payload), { qos: 1, retain: retained }, () => {
+      inFlight--;
+      if (client === made) pump();
+    });
+  };
+
+  const pump = (): void => {
+    while (client !== null && connected && inFlight < WINDOW) {
+      const next = queue.shift();
+      if (next === undefined) return;
+      queuedBytes -= next.payload.length;
+      send(client, next);
+    }
+  };
+
+  return {
+    start(listener) {
+      events = listener;
+      attempt();
+    },
+    publish(topic, payload, retained) {
+      if (!connected || queuedBytes + payload.length > QUEUE_BYTES) return false;
+      queue.push({ topic, payload, retained });
+      queuedBytes += payload.length;
+      pump();
+      return true;
+    },
+    async stop() {
+      stopped = true;
+      if (timer !== null) clearTimeout(timer);
+      if (stable !== null) clearTimeout(stable);
+      const last = client;
+      if (last === null) return;
+      const { presence } = options;
+      await new Promise<void>((resolve) => {
+        // The peer may be gone: a farewell that is not acknowledged must not hold the end.
+        const enough = setTimeout(() => last.end(true, () => resolve()), 1_000);
+        const leave = () => {
+          clearTimeout(enough);
+          last.end(false, {}, () => resolve());
+        };
+        if (!connected || presence === null) return leave();
+        last.publish(presence.topic, Buffer.from(presence.say("offline", attempts)), { qos: 1, retain: true }, leave);
+      });
+      queue = [];
+    },
+  };
+}
+
+function clientOptions(options: MqttOptions, version: 4 | 5, n: number): mqtt.IClientOptions {
+  const { presence } = options;
+  return {
+    protocolVersion: version,
+    clientId: options.clientId,
+    clean: !options.persistent,
+    keepalive: KEEPALIVE_S,
+    reconnectPeriod: 0,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    queueQoSZero: false,
+    ...(presence && {
+      will: { topic: presence.topic, payload: Buffer.from(presence.say("offline", n)), qos: 1, retain: true },
+    }),
+    ...(version === 5 && {
+      properties: {
+        receiveMaximum: 32,
+        maximumPacketSize: MESSAGE_LIMIT + 64 * 1024,
+        ...(options.persistent && { sessionExpiryInterval: SESSION_S }),
+      },
+    }),
+  };
+}
+
+function openStream(broker: string, options: MqttOptions, version: 4 | 5, oversized: string[]): Duplex {
+  const url = new URL(broker.replace(/^mqtt/, "http"));
+  const secure = broker.startsWith("mqtts:");
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const port = Number(url.port) || (secure ? 8883 : 1883);
+  let socket: Socket;
+  try {
+    socket = secure
+      ? connectTls({ host, port, servername: /[a-z]/i.test(host) ? host : "", ...tlsFiles(options.tls) })
+      : connectTcp({ host, port });
+  } catch (error) {
+    return broken(error);
+  }
+  // Without it the acknowledgement of a QoS 1 message waits 40 ms for nothing.
+  socket.setNoDelay(true);
+  const cap = createPacketCap({
+    limitBytes: MESSAGE_LIMIT + 16 * 1024,
+    version,
+    onOversized: (topic) => oversized.push(topic),
+  });
+  socket.on("error", (error) => cap.destroy(error));
+  return Duplex.from({ readable: socket.pipe(cap), writable: socket });
+}
+
+function tlsFiles(tls: MqttOptions["tls"]) {
+  const read = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path));
+  return { ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) };
+}
+
+/** A stream that fails in the way a socket does, for what went wrong before there was one. */
+function broken(error: unknown): Duplex {
+  const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+  queueMicrotask(() => stream.destroy(error instanceof Error ? error : new Error(String(error))));
+  return stream;
+}

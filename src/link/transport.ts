@@ -1,0 +1,21 @@
+/** A way for topics and payloads to travel: a broker over MQTT, or the local socket. Both look the same from here. */
+export interface Message {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retained: boolean;
+  /** It was larger than the limit: the payload was cut off before it was read. */
+  readonly oversized: boolean;
+}
+
+export interface TransportEvents {
+  up(detail: string): void;
+  down(detail: string): void;
+  message(message: Message): void;
+}
+
+export interface Transport {
+  start(events: TransportEvents): void;
+  /** False when it was not taken: the transport is down, or its queue is full. */
+  publish(topic: string, payload: Uint8Array, retained: boolean): boolean;
+  stop(): Promise<void>;
+}
