@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { outletWithout, type Problem } from "../src/config/config.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { LogLine } from "../src/site/edges.ts";
+import { packageVersion } from "../src/version.ts";
 import { type Controller, StartRefused, startController } from "./compose.ts";
 import { lastGood, loadConfig, rememberConfig } from "./config-file.ts";
 
@@ -11,17 +11,6 @@ export interface ControllerArgs {
   readonly insecureLab: boolean;
   readonly simTroubleMs: number;
   readonly quiet: boolean;
-}
-
-export function packageVersion(): string {
-  for (const place of ["../package.json", "../../package.json"]) {
-    try {
-      return (JSON.parse(readFileSync(new URL(place, import.meta.url), "utf8")) as { version: string }).version;
-    } catch {
-      // The compiled tree lies one folder deeper; the next place is the right one there.
-    }
-  }
-  return "unknown";
 }
 
 /** Problems as text, one a line. */

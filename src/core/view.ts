@@ -59,6 +59,11 @@ export function revise(state: SiteState): SiteState["items"] {
   return changed || Object.keys(next).length !== Object.keys(state.items).length ? next : state.items;
 }
 
+/** Wall time in ms, for telling ages to people who read this later; null while the site has none. */
+function wallNow(state: SiteState, nowMs: number): number | null {
+  return state.clock === null ? null : state.clock.wallMs + (nowMs - state.clock.monoMs);
+}
+
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
 export function stateView(state: SiteState, nowMs: number): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
@@ -74,6 +79,7 @@ export function stateView(state: SiteState, nowMs: number): Record<string, unkno
     fleet: state.plan.fleet,
     name: state.plan.site,
     mono: nowMs,
+    wall: wallNow(state, nowMs),
     version: state.version,
     key: state.siteKey,
     ...groups,

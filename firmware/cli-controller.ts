@@ -1,0 +1,66 @@
+import { type CliArgs, type CliCommand, EXIT, flag, text, UsageError } from "../src/operator/cli/command.ts";
+import { jsonText, note, paint, print } from "../src/operator/cli/out.ts";
+import { StartRefused } from "./compose.ts";
+import { checkSite, problemLines, runController } from "./main.ts";
+
+export const command: CliCommand = {
+  usage: ["controller --config site.yaml [--check] [--insecure-lab]"],
+  about: "Runs one site, or checks its config and says what each outlet does without it.",
+  examples: ["towpath controller --config /etc/towpath/site.yaml --check", "towpath controller --config site.yaml"],
+  options: {
+    config: { type: "string" },
+    check: { type: "boolean" },
+    "insecure-lab": { type: "boolean" },
+    quiet: { type: "boolean" },
+  },
+  optionHelp: {
+    config: "the site's config",
+    check: "check everything, start and make nothing",
+    "insecure-lab": "allow a plaintext broker beyond this machine",
+    quiet: "log errors only",
+  },
+  run,
+};
+
+async function run(args: CliArgs): Promise<number> {
+  const configFile = text(args, "config");
+  if (configFile === undefined) throw new UsageError("which site? --config site.yaml");
+  const insecureLab = flag(args, "insecure-lab");
+  if (flag(args, "check")) return check(args, configFile, insecureLab);
+  return serve({ configFile, insecureLab, simTroubleMs: 0, quiet: flag(args, "quiet") });
+}
+
+function check(args: CliArgs, configFile: string, insecureLab: boolean): number {
+  const report = checkSite(configFile, insecureLab);
+  if (args.json) print(jsonText(report));
+  else {
+    for (const line of problemLines(report.problems)) note(`${paint("red", "problem")}: ${line}`);
+    if (report.ok) print(`${configFile}: ${paint("green", "ok")}`);
+    for (const [name, { off, booting, crashed }] of Object.entries(report.outlets)) {
+      print(`  ${name}: controller's machine off: ${off}; booting: ${booting}; program crashed: ${crashed}`);
+    }
+  }
+  return report.ok ? EXIT.done : EXIT.usage;
+}
+
+/** Runs until a signal, then ends cleanly. */
+export async function serve(
+  args: Parameters<typeof runController>[0],
+  onReady: () => Promise<void> = async () => undefined,
+): Promise<number> {
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+  try {
+    const controller = await runController(args);
+    note("ready");
+    await onReady();
+    await ended;
+    await controller.stop();
+    return EXIT.done;
+  } catch (error) {
+    if (!(error instanceof StartRefused)) throw error;
+    for (const line of error.message.split("\n")) note(`towpath: ${line}`);
+    return EXIT.usage;
+  }
+}

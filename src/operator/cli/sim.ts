@@ -1,0 +1,49 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { explain } from "../../core/codes.ts";
+import { demoFile } from "../settings.ts";
+import { type CliArgs, type CliCommand, CONNECTION_HELP, CONNECTION_OPTIONS, EXIT, UsageError } from "./command.ts";
+import { connectTo, contextOf, silence } from "./connect.ts";
+import { jsonText, note, print, safe } from "./out.ts";
+
+export const command: CliCommand = {
+  usage: ["sim DEVICE hang|panic|unplug|plug", "sim relay N stuck|bounce|ok"],
+  about: "Makes faults at a simulated site, over its local socket.",
+  examples: [
+    "towpath sim router1 hang",
+    "towpath sim relay 1 stuck",
+    "towpath sim switch1 unplug --local /tmp/site/towpath.sock",
+  ],
+  options: { ...CONNECTION_OPTIONS },
+  optionHelp: { ...CONNECTION_HELP },
+  run,
+};
+
+async function run(args: CliArgs): Promise<number> {
+  const { words } = args;
+  const relay = words[0] === "relay";
+  const subject = relay ? `relay ${words[1]}` : words[0];
+  const fault = relay ? words[2] : words[1];
+  if (subject === undefined || fault === undefined)
+    throw new UsageError("towpath sim DEVICE hang|panic|unplug|plug, or sim relay N stuck|bounce|ok");
+  const context = contextOf(args);
+  const local = context.settings.local ?? demoSocket();
+  if (local === null) throw new UsageError("only over the local socket: give --local SOCKET");
+  const client = await connectTo({ ...context, settings: { ...context.settings, local, brokers: [] } }, null);
+  try {
+    const reply = await client.send({ kind: "sim", args: { subject, fault } }, { who: null, timeoutMs: 5_000 });
+    if (reply === null) throw silence(client, client.site);
+    const ok = reply.phase === "result";
+    if (args.json) print(jsonText({ ok, ...reply }));
+    else if (ok) print(safe(String(reply.detail)));
+    else note(`rejected: ${explain(safe(String(reply.code)))} ${safe(String(reply.detail ?? ""))}`);
+    return ok ? EXIT.done : EXIT.rejected;
+  } finally {
+    await client.stop();
+  }
+}
+
+function demoSocket(): string | null {
+  const socket = join(dirname(demoFile()), "data/towpath.sock");
+  return existsSync(socket) ? socket : null;
+}

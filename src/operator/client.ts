@@ -1,0 +1,226 @@
+import { randomBytes } from "node:crypto";
+import { verifySignature } from "../access/sshsig.ts";
+import { createLocalTransport } from "../link/local.ts";
+import { createMqttTransport } from "../link/mqtt.ts";
+import type { Message, Transport } from "../link/transport.ts";
+import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
+import { parseTopic, siteRoot } from "../protocol/topics.ts";
+import type { Settings } from "./settings.ts";
+import { ulid } from "./ulid.ts";
+import type { KnownSites, Who } from "./who.ts";
+
+/** An operator's connection to one site, through a broker or its local socket. */
+
+export interface SiteReply {
+  readonly id: string;
+  readonly phase: string;
+  readonly code?: string;
+  readonly detail?: string;
+  readonly boot?: number;
+  readonly start?: number;
+  readonly [name: string]: unknown;
+}
+
+export interface Statement {
+  readonly body: Readonly<Record<string, unknown>>;
+  /** True when it verifies with the site's known key, null when no key is known for the site. */
+  readonly verified: boolean | null;
+}
+
+export type Asked = { ok: true; reply: SiteReply; verified: boolean | null } | { ok: false; reason: string };
+
+export interface Client {
+  readonly fleet: string;
+  readonly site: string;
+  readonly local: boolean;
+  /** Sends a command and hears every reply to it until the listener says `true`, or the time is over (null). */
+  send(body: Readonly<Record<string, unknown>>, options: SendOptions): Promise<SiteReply | null>;
+  readonly epoch: number;
+  /** Last retained statements seen. */
+  state(): Statement | null;
+  presence(): Readonly<Record<string, unknown>> | null;
+  onMessage(listener: (message: Message) => void): () => void;
+  /** True when answers came that the site's key did not sign. */
+  sawForged(): boolean;
+  verified(): boolean | null;
+  stop(): Promise<void>;
+}
+
+export interface SendOptions {
+  readonly who: Who | null;
+  readonly timeoutMs: number;
+  /** Hears each reply; true ends the waiting. Without it the first one does. */
+  readonly on?: (reply: SiteReply) => boolean;
+  /** Told when the message has left. */
+  readonly sent?: (id: string) => void;
+  readonly id?: string;
+  readonly signal?: AbortSignal;
+}
+
+export class Unreachable extends Error {}
+
+const CONNECT_MS = 10_000;
+/** How long retained messages may take to come after subscribing. */
+const RETAINED_MS = 1_500;
+
+export function openTransport(settings: Settings, filters: readonly string[]): Transport {
+  if (settings.local !== null) return createLocalTransport(settings.local, filters);
+  return createMqttTransport({
+    brokers: settings.brokers,
+    tls: settings.tls,
+    clientId: `towpath-cli-${randomBytes(6).toString("hex")}`,
+    filters,
+    persistent: false,
+    presence: null,
+    random: Math.random,
+  });
+}
+
+/** Connects, or throws `Unreachable` with the last reason. */
+export function startTransport(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let last = "no answer";
+    const timer = setTimeout(() => reject(new Unreachable(last)), CONNECT_MS);
+    transport.start({
+      up: () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      down: (detail) => {
+        last = detail;
+        // A socket that is not there will not be there in ten seconds either.
+        if (/ENOENT|ECONNREFUSED|EACCES/.test(detail)) {
+          clearTimeout(timer);
+          reject(new Unreachable(detail));
+        }
+      },
+      message: onMessage,
+    });
+  });
+}
+
+export async function openClient(
+  settings: Settings,
+  site: string | null,
+  sites: KnownSites,
+  epoch: number | null,
+): Promise<Client> {
+  const listeners = new Set<(message: Message) => void>();
+  let state: Statement | null = null;
+  let presence: Readonly<Record<string, unknown>> | null = null;
+  let named: { fleet: string; site: string } | null =
+    settings.fleet !== null && site !== null ? { fleet: settings.fleet, site } : null;
+  let forged = false;
+  let verified: boolean | null = null;
+  const filters = filtersOf(settings, named);
+  const transport = openTransport(settings, filters);
+
+  const readStatement = (message: Message): Statement | null => {
+    const statement = decodeStatement(message, sites.keyOf(parseTopic(message.topic)?.site ?? ""));
+    if (statement?.verified === false) forged = true;
+    return statement?.verified === false ? null : statement;
+  };
+
+  let heard: () => void = () => undefined;
+  const firstState = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  const take = (message: Message): void => {
+    const parsed = parseTopic(message.topic);
+    if (parsed?.topic.name === "up/state") {
+      state = readStatement(message) ?? state;
+      named ??= { fleet: parsed.fleet, site: parsed.site };
+      heard();
+    }
+    if (parsed?.topic.name === "up/link/{uplink}") presence = asRecord(parseJson(message.payload));
+    for (const listener of listeners) listener(message);
+  };
+
+  await startTransport(transport, take);
+  await Promise.race([firstState, sleep(RETAINED_MS)]);
+  if (named === null) {
+    await transport.stop();
+    throw new Unreachable("no site was heard");
+  }
+  const { fleet, site: siteName } = named;
+  const root = siteRoot(fleet, siteName);
+  const stateEpoch = Number(asRecord(asRecord(asRecord(state)?.body)?.site)?.epoch ?? 0);
+
+  return {
+    fleet,
+    site: siteName,
+    local: settings.local !== null,
+    epoch: epoch ?? stateEpoch,
+    state: () => state,
+    presence: () => presence,
+    sawForged: () => forged,
+    verified: () => verified,
+    onMessage(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async send(body, options) {
+      const id = options.id ?? ulid();
+      const full = {
+        v: 1,
+        id,
+        site: `${fleet}/${siteName}`,
+        by: options.who?.by ?? "local",
+        epoch: epoch ?? stateEpoch,
+        ...body,
+      };
+      const bytes = Buffer.from(JSON.stringify(full));
+      const sigs = options.who ? [await options.who.signer.sign(bytes, NAMESPACES.command)] : [];
+      return new Promise((resolve) => {
+        const end = (reply: SiteReply | null): void => {
+          clearTimeout(timer);
+          listeners.delete(listener);
+          options.signal?.removeEventListener("abort", abort);
+          resolve(reply);
+        };
+        const abort = () => end(null);
+        const timer = setTimeout(() => end(null), options.timeoutMs);
+        const listener = (message: Message): void => {
+          if (message.topic !== `${root}/up/reply`) return;
+          const statement = readStatement(message);
+          if (statement === null || statement.body.id !== id) return;
+          verified = statement.verified;
+          const reply = statement.body as SiteReply;
+          if (options.on === undefined || options.on(reply)) end(reply);
+        };
+        listeners.add(listener);
+        options.signal?.addEventListener("abort", abort);
+        transport.publish(`${root}/dn/command`, Buffer.from(encodeEnvelope({ body: bytes, sigs })), false);
+        options.sent?.(id);
+      });
+    },
+    stop: () => transport.stop(),
+  };
+}
+
+function filtersOf(settings: Settings, named: { fleet: string; site: string } | null): string[] {
+  if (named === null)
+    return settings.local !== null ? ["towpath/1/#"] : [`towpath/1/+/${settings.fleet ?? "+"}/+/up/#`];
+  const root = siteRoot(named.fleet, named.site);
+  return ["up/reply", "up/state", "up/link/+", "up/capture/+/+", "up/event"].map((tail) => `${root}/${tail}`);
+}
+
+/** Checks a signed statement of a site: the signature, and that it was made for this topic. */
+export function decodeStatement(message: Message, key: string | null): Statement | null {
+  const envelope = decodeEnvelope(Buffer.from(message.payload).toString("utf8"));
+  const body = envelope && asRecord(parseJson(envelope.body));
+  if (envelope === null || body === null || body.topic !== message.topic) return null;
+  if (key === null) return { body, verified: null };
+  const good = envelope.sigs.some((blob) => verifySignature(envelope.body, blob, NAMESPACES.site)?.fingerprint === key);
+  return { body, verified: good };
+}
+
+export function asRecord(value: unknown): Readonly<Record<string, unknown>> | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null;
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

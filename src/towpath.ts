@@ -1,0 +1,27 @@
+import type { CliCommand } from "./operator/cli/command.ts";
+import { runCommand } from "./operator/cli/run.ts";
+
+/** The command `towpath`: a verb, and what it needs is loaded then. */
+
+const VERBS: Record<string, { summary: string; load: () => Promise<{ command: CliCommand }> }> = {
+  status: { summary: "how a site is, and what it says it is", load: () => import("./operator/cli/status.ts") },
+  power: {
+    summary: "switch devices and outlets: on, off, cycle; lock, unlock, cancel, outcome",
+    load: () => import("./operator/cli/power.ts"),
+  },
+  log: { summary: "what a console said", load: () => import("./operator/cli/log.ts") },
+  events: { summary: "what a site decided and what happened to it", load: () => import("./operator/cli/events.ts") },
+  trust: {
+    summary: "who may do what: init, add, role, revoke, site, sign, push, show",
+    load: () => import("./operator/cli/trust.ts"),
+  },
+  journal: {
+    summary: "a site's journal on this machine: stat, verify",
+    load: () => import("./operator/cli/journal.ts"),
+  },
+  sim: { summary: "faults of a simulated site, over its local socket", load: () => import("./operator/cli/sim.ts") },
+  controller: { summary: "run or check one site", load: () => import("../firmware/cli-controller.ts") },
+  start: { summary: "the demo: a whole site on this machine", load: () => import("../firmware/cli-start.ts") },
+};
+
+process.exitCode = await runCommand(VERBS, process.argv.slice(2));
