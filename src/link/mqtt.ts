@@ -43,6 +43,9 @@ const CONNECT_TIMEOUT_MS = 20_000;
 const SESSION_S = 7 * 86_400;
 /** How long a broker that did not take version 5 is asked for 3.1.1 at once. */
 const FALLBACK_MS = 86_400_000;
+/** CONNACK: unacceptable protocol version (3.1.1: 1, 5: 0x84). */
+const BAD_VERSION_3 = 1;
+const BAD_VERSION_5 = 0x84;
 /** Unacknowledged at once; the rest waits here, in order, up to the limit. */
 const WINDOW = 32;
 const QUEUE_BYTES = 4 * 1024 * 1024;
@@ -87,8 +90,14 @@ export function createMqttTransport(options: MqttOptions): Transport {
       clientOptions(options, version, n),
     );
     client = made;
+    let wrongVersion = false;
     made.on("packetreceive", (packet) => {
-      if (packet.cmd === "connack") answered = true;
+      if (packet.cmd !== "connack") return;
+      answered = true;
+      // An old broker answers in its own format, whose return code then stands where version 5 has its reason code.
+      const refused = [packet.returnCode, packet.reasonCode].some((code) => code === BAD_VERSION_3 || code === BAD_VERSION_5);
+      wrongVersion = version === 5 && refused;
+      if (wrongVersion) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
     });
     made.on("connect", () => onConnect(made, broker, version, n));
     made.on("message", (topic, payload, packet) => {
@@ -97,14 +106,19 @@ export function createMqttTransport(options: MqttOptions): Transport {
       events?.message({ topic, payload, retained: packet.retain, oversized: cut });
     });
     made.on("error", (error) => {
-      reason = error.message || ("code" in error ? String(error.code) : "error");
-      if (version === 5 && /protocol version/i.test(reason)) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
+      // The first error is the cause, what follows is the end of the stream.
+      reason ||= error.message || ("code" in error ? String(error.code) : "error");
     });
     made.on("close", () => {
       if (client !== made) return;
       if (version === 5 && !answered && reason === "") countEarlyClose(broker);
       made.end(true);
       client = null;
+      if (wrongVersion && !stopped) {
+        // The same broker in its own version, at once: nothing failed.
+        attempts--;
+        return attempt();
+      }
       onClose(`${broker}: ${reason || (answered ? "connection lost" : "closed before an answer")}`);
     });
   };

@@ -76,8 +76,17 @@ export function openTransport(settings: Settings, filters: readonly string[]): T
   });
 }
 
-/** Connects, or throws `Unreachable` with the last reason. */
-export function startTransport(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+/** Connects, or stops the transport and throws `Unreachable` with the last reason. */
+export async function startTransport(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+  try {
+    await connected(transport, onMessage);
+  } catch (error) {
+    await transport.stop();
+    throw error;
+  }
+}
+
+function connected(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let last = "no answer";
     const timer = setTimeout(() => reject(new Unreachable(last)), CONNECT_MS);

@@ -89,7 +89,9 @@ function showState(state: Json, how: string): void {
   print(`${paint("bold", `${safe(String(state.fleet))}/${safe(String(state.name))}`)}  ${how}`);
   const site = asRecord(state.site) ?? {};
   const storage = asRecord(site.storage);
-  const links = Object.entries(asRecord(site.links) ?? {}).map(
+  const links = Object.entries(asRecord(site.links) ?? {})
+    .filter(([name]) => name !== "rev")
+    .map(
     ([name, up]) => `${safe(name)} ${up === true ? "up" : paint("red", "down")}`,
   );
   print(
