@@ -21,6 +21,7 @@ export default defineConfig({
           name: "world",
           include: ["test/scenario/**/*.test.ts"],
           pool: "forks",
+          globalSetup: ["test/scenario/build.ts"],
           testTimeout: 300_000,
           hookTimeout: 60_000,
         },

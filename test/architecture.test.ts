@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
 import { builtinModules } from "node:module";
+import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 
 /** Who may import whom (design, section 3; `src/README.md`). Each rule also fails when its folder is empty. */
@@ -29,12 +29,22 @@ const RULES: Record<string, Rule> = {
   link: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["mqtt", "aedes"], node: "all" },
   access: { may: ["core", "protocol", "disk"], types: EDGES, node: "all" },
   // The journal and the site's recovery: a dead site's card is read with the operator's own command.
-  operator: { may: ["core", "protocol", "access", "link", "disk", "journal", "site"], packages: ["yaml", "zod"], node: "all" },
+  operator: {
+    may: ["core", "protocol", "access", "link", "disk", "journal", "site"],
+    packages: ["yaml", "zod"],
+    node: "all",
+  },
   sim: { may: [...EDGES, "core", "protocol", "config", "disk", "site"], node: "all" },
 };
 
 /** Packages that touch the world are named by one folder each. */
-const OWNERS: Record<string, string> = { "johnny-five": "power", mqtt: "link", koffi: "linux", serialport: "console", aedes: "link" };
+const OWNERS: Record<string, string> = {
+  "johnny-five": "power",
+  mqtt: "link",
+  koffi: "linux",
+  serialport: "console",
+  aedes: "link",
+};
 
 interface Import {
   readonly file: string;
@@ -52,7 +62,12 @@ function importsOf(file: string): Import[] {
   const text = readFileSync(file, "utf8");
   const found: Import[] = [];
   for (const [, statement = "", target = ""] of text.matchAll(/^(?:import|export)\s([^;]*?)from\s+"([^"]+)"/gm)) {
-    const names = /\{([^}]*)\}/.exec(statement)?.[1]?.split(",").map((one) => one.trim()).filter(Boolean) ?? [];
+    const names =
+      /\{([^}]*)\}/
+        .exec(statement)?.[1]
+        ?.split(",")
+        .map((one) => one.trim())
+        .filter(Boolean) ?? [];
     const allTypes = names.length > 0 && names.every((one) => one.startsWith("type ")) && /^\s*\{/.test(statement);
     found.push({ file, target, typeOnly: statement.startsWith("type ") || allTypes });
   }
@@ -72,7 +87,8 @@ function violations(folder: string, rule: Rule): string[] {
         const allowed = rule.node === "all" || (rule.node ?? []).includes(target.slice(5));
         return allowed ? [] : [place];
       }
-      if (!target.startsWith(".")) return (rule.packages ?? []).some((one) => target === one || target.startsWith(`${one}/`)) ? [] : [place];
+      if (!target.startsWith("."))
+        return (rule.packages ?? []).some((one) => target === one || target.startsWith(`${one}/`)) ? [] : [place];
       const to = folderOf(file, target);
       if (to === folder || rule.may.includes(to)) return [];
       // The one file at the top of src that every command may ask for the version.
@@ -91,12 +107,16 @@ describe("who imports whom", () => {
   }
 
   it("every folder of src has a rule", () => {
-    const folders = readdirSync(join(ROOT, "src"), { withFileTypes: true }).filter((one) => one.isDirectory()).map((one) => one.name);
+    const folders = readdirSync(join(ROOT, "src"), { withFileTypes: true })
+      .filter((one) => one.isDirectory())
+      .map((one) => one.name);
     expect(folders.filter((one) => one !== "decisions").sort()).toEqual(Object.keys(RULES).sort());
   });
 
   it("a package that touches the world is named by the folder that owns it", () => {
-    const all = [...filesOf("src"), ...filesOf("firmware")].flatMap(importsOf).filter(({ target }) => Object.hasOwn(OWNERS, target));
+    const all = [...filesOf("src"), ...filesOf("firmware")]
+      .flatMap(importsOf)
+      .filter(({ target }) => Object.hasOwn(OWNERS, target));
     expect(all.length).toBeGreaterThan(3);
     const wrong = all.filter(({ file, target }) => relative(join(ROOT, "src"), file).split("/")[0] !== OWNERS[target]);
     expect(wrong.map(({ file, target }) => `${relative(ROOT, file)}: ${target}`)).toEqual([]);
@@ -109,18 +129,31 @@ describe("who imports whom", () => {
   });
 
   it("the core has no clock, no chance, no timers and no process", () => {
-    const forbidden = /\b(Date\.|new Date|Math\.random|setTimeout|setInterval|setImmediate|process\.|performance\.|crypto\.|globalThis)/;
-    const users = filesOf("src/core").filter((file) => forbidden.test(readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "")));
+    const forbidden =
+      /\b(Date\.|new Date|Math\.random|setTimeout|setInterval|setImmediate|process\.|performance\.|crypto\.|globalThis)/;
+    const users = filesOf("src/core").filter((file) =>
+      forbidden.test(readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "")),
+    );
     expect(users.map((file) => relative(ROOT, file))).toEqual([]);
   });
 
   it("no import of the tree is a circle", () => {
     const files = [...filesOf("src"), ...filesOf("firmware")];
-    const graph = new Map(files.map((file) => [file, importsOf(file).filter(({ target, typeOnly }) => target.startsWith(".") && !typeOnly).map(({ target }) => join(dirname(file), target))]));
+    const graph = new Map(
+      files.map((file) => [
+        file,
+        importsOf(file)
+          .filter(({ target, typeOnly }) => target.startsWith(".") && !typeOnly)
+          .map(({ target }) => join(dirname(file), target)),
+      ]),
+    );
     const done = new Set<string>();
     const circles: string[] = [];
     const visit = (file: string, trail: readonly string[]): void => {
-      if (trail.includes(file)) return void circles.push([...trail.slice(trail.indexOf(file)), file].map((one) => relative(ROOT, one)).join(" → "));
+      if (trail.includes(file))
+        return void circles.push(
+          [...trail.slice(trail.indexOf(file)), file].map((one) => relative(ROOT, one)).join(" → "),
+        );
       if (done.has(file)) return;
       for (const next of graph.get(file) ?? []) visit(next, [...trail, file]);
       done.add(file);
@@ -137,7 +170,9 @@ describe("who imports whom", () => {
   });
 
   it("node's own modules are imported with their prefix", () => {
-    const bare = filesOf("src").flatMap(importsOf).filter(({ target }) => builtinModules.includes(target));
+    const bare = filesOf("src")
+      .flatMap(importsOf)
+      .filter(({ target }) => builtinModules.includes(target));
     expect(bare).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import { connect as connectTls } from "node:tls";
 import mqtt from "mqtt";
 import { MESSAGE_LIMIT } from "../protocol/envelope.ts";
 import { backoff } from "./backoff.ts";
-import { createPacketCap } from "./packet-cap.ts";
+import { type CapOptions, PacketCap } from "./packet-cap.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
 /**
@@ -83,10 +83,11 @@ export function createMqttTransport(options: MqttOptions): Transport {
     const n = ++attempts;
     const version = versionFor(broker);
     const oversized: string[] = [];
+    const seen = { reached: false };
     let answered = false;
     let reason = "";
     const made = new mqtt.MqttClient(
-      () => openStream(broker, options, version, oversized),
+      () => openStream(broker, options, version, oversized, seen),
       clientOptions(options, version, n),
     );
     client = made;
@@ -95,7 +96,9 @@ export function createMqttTransport(options: MqttOptions): Transport {
       if (packet.cmd !== "connack") return;
       answered = true;
       // An old broker answers in its own format, whose return code then stands where version 5 has its reason code.
-      const refused = [packet.returnCode, packet.reasonCode].some((code) => code === BAD_VERSION_3 || code === BAD_VERSION_5);
+      const refused = [packet.returnCode, packet.reasonCode].some(
+        (code) => code === BAD_VERSION_3 || code === BAD_VERSION_5,
+      );
       wrongVersion = version === 5 && refused;
       if (wrongVersion) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
     });
@@ -111,7 +114,7 @@ export function createMqttTransport(options: MqttOptions): Transport {
     });
     made.on("close", () => {
       if (client !== made) return;
-      if (version === 5 && !answered && reason === "") countEarlyClose(broker);
+      if (version === 5 && !answered && seen.reached) countEarlyClose(broker);
       made.end(true);
       client = null;
       if (wrongVersion && !stopped) {
@@ -230,7 +233,13 @@ function clientOptions(options: MqttOptions, version: 4 | 5, n: number): mqtt.IC
   };
 }
 
-function openStream(broker: string, options: MqttOptions, version: 4 | 5, oversized: string[]): Duplex {
+function openStream(
+  broker: string,
+  options: MqttOptions,
+  version: 4 | 5,
+  oversized: string[],
+  seen: { reached: boolean },
+): Duplex {
   const url = new URL(broker.replace(/^mqtt/, "http"));
   const secure = broker.startsWith("mqtts:");
   const host = url.hostname.replace(/^\[|\]$/g, "");
@@ -243,15 +252,53 @@ function openStream(broker: string, options: MqttOptions, version: 4 | 5, oversi
   } catch (error) {
     return broken(error);
   }
+  socket.once(secure ? "secureConnect" : "connect", () => {
+    seen.reached = true;
+  });
   // Without it the acknowledgement of a QoS 1 message waits 40 ms for nothing.
   socket.setNoDelay(true);
-  const cap = createPacketCap({
+  return new CappedStream(socket, {
     limitBytes: MESSAGE_LIMIT + 16 * 1024,
     version,
     onOversized: (topic) => oversized.push(topic),
   });
-  socket.on("error", (error) => cap.destroy(error));
-  return Duplex.from({ readable: socket.pipe(cap), writable: socket });
+}
+
+/** The socket as the library sees it: what comes in has passed the cap, and the end of one is the end of the other. */
+class CappedStream extends Duplex {
+  private readonly socket: Socket;
+
+  constructor(socket: Socket, options: CapOptions) {
+    super();
+    this.socket = socket;
+    const cap = new PacketCap(options);
+    socket.on("data", (bytes) => {
+      try {
+        for (const piece of cap.push(bytes)) if (!this.push(piece)) socket.pause();
+      } catch (error) {
+        this.destroy(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+    socket.on("error", (error) => this.destroy(error));
+    socket.on("close", () => this.destroy());
+  }
+
+  override _read(): void {
+    this.socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.socket.write(chunk, done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.socket.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.socket.destroy();
+    done(error);
+  }
 }
 
 function tlsFiles(tls: MqttOptions["tls"]) {

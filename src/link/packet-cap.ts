@@ -1,5 +1,3 @@
-import { Transform } from "node:stream";
-
 /**
  * Stands between the socket and the MQTT parser, which would buffer whatever length a packet claims (200 MB were
  * measured). A PUBLISH over the limit keeps its topic and packet id and loses its payload, so that it is acknowledged
@@ -14,20 +12,6 @@ export interface CapOptions {
 const PUBLISH = 3;
 /** Topic, packet id and properties must fit in this much of an oversized packet. */
 const HEAD_LIMIT = 128 * 1024;
-
-export function createPacketCap(options: CapOptions): Transform {
-  const cap = new PacketCap(options);
-  return new Transform({
-    transform(bytes: Buffer, _encoding, done) {
-      try {
-        for (const piece of cap.push(bytes)) this.push(piece);
-        done();
-      } catch (error) {
-        done(error instanceof Error ? error : new Error(String(error)));
-      }
-    },
-  });
-}
 
 export class PacketCap {
   private held: Buffer = Buffer.alloc(0);

@@ -1,5 +1,4 @@
 import type { Effect, Event } from "../core/events.ts";
-import type { Reply } from "../core/messages.ts";
 import { stepSite } from "../core/site.ts";
 import { EMPTY_STATE, type SiteState } from "../core/state.ts";
 import { encodeEnvelope } from "../protocol/envelope.ts";
@@ -66,7 +65,7 @@ export function createSite(options: SiteOptions): Site {
     switch (effect.type) {
       case "append":
         for (const { kind, seq, boot: _boot, mono: _mono, ...detail } of effect.records) {
-          log({ level: levelOf(kind, detail), code: `ledger.${kind}`, seq, ...withoutReply(detail) });
+          log({ ...withoutReply(detail), level: levelOf(kind, detail), code: `ledger.${kind}`, seq });
         }
         return edges.journal.perform(effect);
       case "drive":
@@ -119,7 +118,8 @@ function levelOf(kind: string, detail: Readonly<Record<string, unknown>>): LogLi
   return bad || kind === "refused" || kind === "config" || kind === "ignored" ? "warn" : "info";
 }
 
-function withoutReply(detail: Readonly<Record<string, unknown>> & { reply?: Reply | null }): Record<string, unknown> {
-  const { reply: _, ...rest } = detail;
-  return rest;
+/** For the log: the answer is noise there, and `code` is the line's own. */
+function withoutReply(detail: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { reply: _, code, ...rest } = detail;
+  return code === undefined || code === null ? rest : { ...rest, reason: code };
 }

@@ -70,7 +70,10 @@ export class Bench {
   card: "ok" | "stalls" | "refuses" = "ok";
   wakeAtMs: number | null = null;
   /** Null: the relay bank never answers. */
-  onDrive: (relay: number, energised: boolean) => { energised: boolean | null; fault: string | null } | null = (_, energised) => ({
+  onDrive: (relay: number, energised: boolean) => { energised: boolean | null; fault: string | null } | null = (
+    _,
+    energised,
+  ) => ({
     energised,
     fault: null,
   });
@@ -148,7 +151,11 @@ export class Bench {
     return `0${String(++this.nextId).padStart(25, "0")}`;
   }
 
-  private send(command: Command, by: string, options: Partial<{ signers: string[]; signatures: number; via: "lte" | "local" }>): Reply {
+  private send(
+    command: Command,
+    by: string,
+    options: Partial<{ signers: string[]; signatures: number; via: "lte" | "local" }>,
+  ): Reply {
     const before = this.replies.length;
     this.emit({
       type: "command-arrived",
@@ -166,14 +173,30 @@ export class Bench {
     return { v: 1 as const, id, site: "acme/one", by, epoch: 3 };
   }
 
-  select(verb: "on" | "off" | "cycle" | "cancel" | "lock" | "unlock", target: string, args: PowerArgs = {}, by = "alice"): Reply {
+  select(
+    verb: "on" | "off" | "cycle" | "cancel" | "lock" | "unlock",
+    target: string,
+    args: PowerArgs = {},
+    by = "alice",
+  ): Reply {
     return this.send({ ...this.head(by), kind: "select", verb, target, args }, by, {});
   }
 
-  operate(nonce: unknown, more: Partial<Extract<Command, { kind: "operate" }>> & Partial<{ signers: string[]; signatures: number }> = {}): Reply {
+  operate(
+    nonce: unknown,
+    more: Partial<Extract<Command, { kind: "operate" }>> & Partial<{ signers: string[]; signatures: number }> = {},
+  ): Reply {
     const by = more.by ?? "alice";
     const { signers, signatures, ...fields } = more;
-    const command: Command = { ...this.head(by), kind: "operate", verb: null, target: null, args: {}, nonce: String(nonce), ...fields };
+    const command: Command = {
+      ...this.head(by),
+      kind: "operate",
+      verb: null,
+      target: null,
+      args: {},
+      nonce: String(nonce),
+      ...fields,
+    };
     return this.send(command, by, { ...(signers && { signers }), ...(signatures !== undefined && { signatures }) });
   }
 
@@ -182,7 +205,11 @@ export class Bench {
     return this.operate(this.select(verb, target, args).nonce, { args });
   }
 
-  ask(command: Partial<Command> & { kind: Command["kind"] }, by = "alice", options: Parameters<Bench["send"]>[2] = {}): Reply {
+  ask(
+    command: Partial<Command> & { kind: Command["kind"] },
+    by = "alice",
+    options: Parameters<Bench["send"]>[2] = {},
+  ): Reply {
     return this.send({ ...this.head(by), ...command } as Command, by, options);
   }
 

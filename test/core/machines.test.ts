@@ -4,7 +4,14 @@ import { CODES, explain } from "../../src/core/codes.ts";
 import { formatDuration, parseDuration } from "../../src/core/duration.ts";
 import { applyRecord, EMPTY_DURABLE } from "../../src/core/ledger.ts";
 import { energisedFor, powerOf } from "../../src/core/plan.ts";
-import { addSelection, findSelection, NONCE_TTL_MS, type Selection, type Selections, spend } from "../../src/core/selection.ts";
+import {
+  addSelection,
+  findSelection,
+  NONCE_TTL_MS,
+  type Selection,
+  type Selections,
+  spend,
+} from "../../src/core/selection.ts";
 import { advance, afterDrive, newSequence, plannedSteps } from "../../src/core/sequence.ts";
 import { parseTarget, targetText } from "../../src/core/target.ts";
 import { acceptTrust, allows, identify, segmentCovers, type TrustDocument } from "../../src/core/trust.ts";
@@ -12,11 +19,22 @@ import { Bench, PLAN, TRUST } from "./bench.ts";
 
 describe("contacts", () => {
   it("each combination of contact and relay, once and for all", () => {
-    expect([energisedFor("no", "on"), energisedFor("no", "off"), energisedFor("nc", "on"), energisedFor("nc", "off")]).toEqual([true, false, false, true]);
+    expect([
+      energisedFor("no", "on"),
+      energisedFor("no", "off"),
+      energisedFor("nc", "on"),
+      energisedFor("nc", "off"),
+    ]).toEqual([true, false, false, true]);
   });
 
   it("what is driven reads back as what was meant", () => {
-    fc.assert(fc.property(fc.constantFrom("no", "nc"), fc.constantFrom("on", "off"), (contact, power) => powerOf(contact, energisedFor(contact, power)) === power));
+    fc.assert(
+      fc.property(
+        fc.constantFrom("no", "nc"),
+        fc.constantFrom("on", "off"),
+        (contact, power) => powerOf(contact, energisedFor(contact, power)) === power,
+      ),
+    );
   });
 });
 
@@ -33,14 +51,28 @@ describe("sequence", () => {
   it("whatever fails on the way, it ends, and an on or cycle drives every outlet on last", () => {
     fc.assert(
       fc.property(arbitrary, ({ verb, outlets, waitMs, faults, sensor, steps }) => {
-        const intent = { id: "x", by: "alice", verb, target: "t", reason: "", outlets, cuts: [], waitMs, durability: "synced" as const };
+        const intent = {
+          id: "x",
+          by: "alice",
+          verb,
+          target: "t",
+          reason: "",
+          outlets,
+          cuts: [],
+          waitMs,
+          durability: "synced" as const,
+        };
         let sequence = newSequence(intent, "lte", plannedSteps(PLAN, verb, outlets, waitMs), false);
         const last = new Map<string, string>();
         let nowMs = 0;
         let driven = 0;
         for (const step of [...steps, ...Array(50).fill(30_000)]) {
           nowMs += step;
-          for (let progress = advance(sequence, () => sensor, nowMs); ; progress = advance(sequence, () => sensor, nowMs)) {
+          for (
+            let progress = advance(sequence, () => sensor, nowMs);
+            ;
+            progress = advance(sequence, () => sensor, nowMs)
+          ) {
             sequence = progress.sequence;
             if (progress.done) return verb === "off" || outlets.every((name) => last.get(name) === "on");
             if (progress.drive === null) break;
@@ -56,7 +88,9 @@ describe("sequence", () => {
   it("an outlet is driven at most once each way", () => {
     fc.assert(
       fc.property(arbitrary, ({ verb, outlets, waitMs }) => {
-        const drives = plannedSteps(PLAN, verb, outlets, waitMs).flatMap((step) => (step.do === "drive" ? [`${step.outlet} ${step.power}`] : []));
+        const drives = plannedSteps(PLAN, verb, outlets, waitMs).flatMap((step) =>
+          step.do === "drive" ? [`${step.outlet} ${step.power}`] : [],
+        );
         return new Set(drives).size === drives.length;
       }),
     );
@@ -78,7 +112,11 @@ describe("selection", () => {
   });
 
   it("a nonce is good once, and only for its 60 seconds, whatever else is selected and spent", () => {
-    const act = fc.record({ what: fc.constantFrom("select", "find"), nonce: fc.constantFrom("a", "b", "c", "d"), pass: fc.nat(40_000) });
+    const act = fc.record({
+      what: fc.constantFrom("select", "find"),
+      nonce: fc.constantFrom("a", "b", "c", "d"),
+      pass: fc.nat(40_000),
+    });
     fc.assert(
       fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
         let all: Selections = [];
@@ -114,23 +152,47 @@ describe("selection", () => {
 });
 
 describe("trust", () => {
-  const offer = (document: Partial<TrustDocument>, signers: readonly string[] = ["root"]) => ({ document: { ...TRUST, sha256: "other", ...document }, signers });
+  const offer = (document: Partial<TrustDocument>, signers: readonly string[] = ["root"]) => ({
+    document: { ...TRUST, sha256: "other", ...document },
+    signers,
+  });
 
   it("takes a higher epoch signed by the old roots and the new, and nothing else", () => {
     const rooted = { threshold: 2, keys: ["r1", "r2", "r3"] };
     expect(acceptTrust(null, offer({}), "acme", null)).toEqual({ ok: true, changed: true });
     expect(acceptTrust(TRUST, offer({ epoch: 4 }), "acme", null)).toEqual({ ok: true, changed: true });
     expect(acceptTrust(TRUST, offer({ epoch: 3 }), "acme", null)).toEqual({ ok: false, code: "trust.lower" });
-    expect(acceptTrust(TRUST, offer({ epoch: 4, fleet: "other" }), "acme", null)).toEqual({ ok: false, code: "trust.invalid" });
-    expect(acceptTrust(TRUST, offer({ epoch: 4 }, ["stranger"]), "acme", null)).toEqual({ ok: false, code: "trust.signatures" });
-    expect(acceptTrust(TRUST, offer({ epoch: 4, roots: rooted }, ["r1", "r2"]), "acme", null)).toEqual({ ok: false, code: "trust.signatures" });
-    expect(acceptTrust(TRUST, offer({ epoch: 4, roots: rooted }, ["root", "r1", "r2"]), "acme", null)).toEqual({ ok: true, changed: true });
-    expect(acceptTrust(TRUST, offer({ epoch: 4, roots: rooted }, ["root", "r1"]), "acme", null)).toEqual({ ok: false, code: "trust.signatures" });
+    expect(acceptTrust(TRUST, offer({ epoch: 4, fleet: "other" }), "acme", null)).toEqual({
+      ok: false,
+      code: "trust.invalid",
+    });
+    expect(acceptTrust(TRUST, offer({ epoch: 4 }, ["stranger"]), "acme", null)).toEqual({
+      ok: false,
+      code: "trust.signatures",
+    });
+    expect(acceptTrust(TRUST, offer({ epoch: 4, roots: rooted }, ["r1", "r2"]), "acme", null)).toEqual({
+      ok: false,
+      code: "trust.signatures",
+    });
+    expect(acceptTrust(TRUST, offer({ epoch: 4, roots: rooted }, ["root", "r1", "r2"]), "acme", null)).toEqual({
+      ok: true,
+      changed: true,
+    });
+    expect(acceptTrust(TRUST, offer({ epoch: 4, roots: rooted }, ["root", "r1"]), "acme", null)).toEqual({
+      ok: false,
+      code: "trust.signatures",
+    });
   });
 
   it("does not go back below what the ledger has seen, even when the stored document is gone", () => {
-    expect(acceptTrust(null, offer({ epoch: 3 }), "acme", { epoch: 4, sha256: "t4" })).toEqual({ ok: false, code: "trust.lower" });
-    expect(acceptTrust(null, offer({ epoch: 4, sha256: "t4" }), "acme", { epoch: 4, sha256: "t4" })).toEqual({ ok: true, changed: true });
+    expect(acceptTrust(null, offer({ epoch: 3 }), "acme", { epoch: 4, sha256: "t4" })).toEqual({
+      ok: false,
+      code: "trust.lower",
+    });
+    expect(acceptTrust(null, offer({ epoch: 4, sha256: "t4" }), "acme", { epoch: 4, sha256: "t4" })).toEqual({
+      ok: true,
+      changed: true,
+    });
   });
 
   it("whatever documents are offered in whatever order, the epoch never falls", () => {
@@ -154,10 +216,12 @@ describe("trust", () => {
     expect(segmentCovers("har*-07", "harbour-07")).toBe(true);
     expect(segmentCovers("har*", "bar")).toBe(false);
     expect(segmentCovers("a*a", "a")).toBe(false);
-    fc.assert(fc.property(fc.stringMatching(/^[ab*]{0,12}$/), fc.stringMatching(/^[ab]{0,12}$/), (pattern, text) => {
-      const like = new RegExp(`^${pattern.replaceAll("*", ".*")}$`);
-      return segmentCovers(pattern, text) === like.test(text);
-    }));
+    fc.assert(
+      fc.property(fc.stringMatching(/^[ab*]{0,12}$/), fc.stringMatching(/^[ab]{0,12}$/), (pattern, text) => {
+        const like = new RegExp(`^${pattern.replaceAll("*", ".*")}$`);
+        return segmentCovers(pattern, text) === like.test(text);
+      }),
+    );
     const identity = { name: "x", roles: [{ verbs: ["view" as const], targets: ["*/router1"] }] };
     expect(allows(identity, "view", "one", "router1")).toBe(true);
     expect(allows(identity, "view", "one", "router2")).toBe(false);
@@ -165,11 +229,17 @@ describe("trust", () => {
 
   it("a revoked key or name speaks for nobody", () => {
     expect(identify(TRUST, ["key-rex"], 1, "rex")).toEqual({ ok: false, code: "operator.revoked" });
-    expect(identify({ ...TRUST, revoked: ["key-alice"] }, ["key-alice"], 1, "alice")).toEqual({ ok: false, code: "operator.revoked" });
+    expect(identify({ ...TRUST, revoked: ["key-alice"] }, ["key-alice"], 1, "alice")).toEqual({
+      ok: false,
+      code: "operator.revoked",
+    });
   });
 
   it("a name of JavaScript is no role", () => {
-    const odd = { ...TRUST, operators: [{ name: "eve", keys: ["k"], roles: ["constructor", "__proto__", "toString"] }] };
+    const odd = {
+      ...TRUST,
+      operators: [{ name: "eve", keys: ["k"], roles: ["constructor", "__proto__", "toString"] }],
+    };
     expect(identify(odd, ["k"], 1, "eve")).toEqual({ ok: true, identity: { name: "eve", roles: [] } });
   });
 });
@@ -200,22 +270,31 @@ describe("targets", () => {
     expect(parseTarget("router1", "one")).toEqual({ device: "router1", outlet: null });
     expect(parseTarget("one/router1:a1", "one")).toEqual({ device: "router1", outlet: "a1" });
     expect(parseTarget(":a1", "one")).toEqual({ device: null, outlet: "a1" });
-    for (const bad of ["", ":", "two/router1", "a/b/c", "Router1", "router1:", "-x", "router1 "]) expect(parseTarget(bad, "one")).toBeNull();
+    for (const bad of ["", ":", "two/router1", "a/b/c", "Router1", "router1:", "-x", "router1 "])
+      expect(parseTarget(bad, "one")).toBeNull();
   });
 
   it("never throws, and what it reads it can write", () => {
-    fc.assert(fc.property(fc.string(), (text) => {
-      const target = parseTarget(text, "one");
-      return target === null || parseTarget(targetText(target), "one") !== null;
-    }));
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const target = parseTarget(text, "one");
+        return target === null || parseTarget(targetText(target), "one") !== null;
+      }),
+    );
   });
 });
 
 describe("durations and codes", () => {
   it("reads what people write", () => {
-    expect(["500ms", "5s", "10m", "1h", "2d", "1.5s"].map(parseDuration)).toEqual([500, 5_000, 600_000, 3_600_000, 172_800_000, 1_500]);
+    expect(["500ms", "5s", "10m", "1h", "2d", "1.5s"].map(parseDuration)).toEqual([
+      500, 5_000, 600_000, 3_600_000, 172_800_000, 1_500,
+    ]);
     expect(["5", "s", "-1s", "1y", ""].map(parseDuration)).toEqual([null, null, null, null, null]);
-    expect([formatDuration(500), formatDuration(90_000), formatDuration(7_200_000)]).toEqual(["500 ms", "1 min 30 s", "2 h 0 min"]);
+    expect([formatDuration(500), formatDuration(90_000), formatDuration(7_200_000)]).toEqual([
+      "500 ms",
+      "1 min 30 s",
+      "2 h 0 min",
+    ]);
   });
 
   it("every code says what happened and what to do", () => {

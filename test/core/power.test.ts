@@ -170,7 +170,13 @@ describe("operate", () => {
   });
 
   it("the rate limits what takes power away, never what brings it", () => {
-    const plan = { ...PLAN, outlets: { ...PLAN.outlets, a4: outlet("a4", 4, { contact: "no", minOnMs: 0, minOffMs: 0, rate: { max: 2, perMs: 60_000 } }) } };
+    const plan = {
+      ...PLAN,
+      outlets: {
+        ...PLAN.outlets,
+        a4: outlet("a4", 4, { contact: "no", minOnMs: 0, minOffMs: 0, rate: { max: 2, perMs: 60_000 } }),
+      },
+    };
     const bench = new Bench(plan);
     for (let round = 0; round < 2; round++) {
       expect(bench.order("off", "nas1").phase).toBe("accepted");
@@ -216,11 +222,15 @@ describe("operate", () => {
 
   it("a line that does not follow is a failure, and the owed on is driven all the same", () => {
     const bench = new Bench();
-    bench.onDrive = (relay, energised) => (relay === 1 && energised ? { energised: false, fault: "reads back released" } : { energised, fault: null });
+    bench.onDrive = (relay, energised) =>
+      relay === 1 && energised ? { energised: false, fault: "reads back released" } : { energised, fault: null };
     bench.order("cycle", "router1");
     bench.pass(20_000);
     expect(bench.last()).toMatchObject({ phase: "result", verdict: "failed", code: "relay.failed" });
-    expect(bench.drives.slice(-2).map(({ relay, energised }) => [relay, energised])).toEqual([[1, false], [2, false]]);
+    expect(bench.drives.slice(-2).map(({ relay, energised }) => [relay, energised])).toEqual([
+      [1, false],
+      [2, false],
+    ]);
   });
 
   it("a relay bank that never answers is a failure after two seconds", () => {
@@ -306,7 +316,10 @@ describe("a card that does not take the intent", () => {
   it("own branch is refused even with --without-record", () => {
     const bench = new Bench({ ...PLAN, ownBranch: { declared: true, controller: [], path: ["a4"] } });
     bench.card = "refuses";
-    expect(codes(bench.order("off", "nas1", { forMs: 10_000, withoutRecord: true }))).toEqual(["rejected", "branch.own"]);
+    expect(codes(bench.order("off", "nas1", { forMs: 10_000, withoutRecord: true }))).toEqual([
+      "rejected",
+      "branch.own",
+    ]);
     expect(bench.drives).toEqual([]);
   });
 
@@ -317,7 +330,8 @@ describe("a card that does not take the intent", () => {
     bench.pass(2_100);
     const moved = bench.drives.length;
     const append = bench.effects.find((effect) => effect.type === "append" && effect.token !== null);
-    if (append?.type === "append" && append.token !== null) bench.emit({ type: "append-finished", token: append.token, ok: true });
+    if (append?.type === "append" && append.token !== null)
+      bench.emit({ type: "append-finished", token: append.token, ok: true });
     expect(bench.drives.length).toBe(moved);
   });
 });
@@ -333,7 +347,9 @@ describe("after a crash", () => {
     const after = bench.drives.slice(drives);
     expect(after.every(({ energised }) => !energised)).toBe(true);
     expect(bench.lines).toMatchObject({ 1: false, 2: false });
-    expect(bench.ask({ kind: "outcome", args: { id } })).toMatchObject({ outcome: { verdict: "interrupted", code: "power.interrupted" } });
+    expect(bench.ask({ kind: "outcome", args: { id } })).toMatchObject({
+      outcome: { verdict: "interrupted", code: "power.interrupted" },
+    });
   });
 
   it("the rest of the off time is waited, not skipped", () => {
@@ -395,9 +411,15 @@ describe("after a crash", () => {
 describe("lock, unlock, cancel", () => {
   it("a lock stops every verb, says by whom and why, and holds over a restart", () => {
     const bench = new Bench();
-    expect(bench.order("lock", "nas1", { reason: "technician on the ladder" })).toMatchObject({ phase: "result", verdict: "done" });
+    expect(bench.order("lock", "nas1", { reason: "technician on the ladder" })).toMatchObject({
+      phase: "result",
+      verdict: "done",
+    });
     bench.start(bench.durable());
-    expect(bench.order("off", "nas1")).toMatchObject({ code: "outlet.locked", detail: "a4 by alice: technician on the ladder" });
+    expect(bench.order("off", "nas1")).toMatchObject({
+      code: "outlet.locked",
+      detail: "a4 by alice: technician on the ladder",
+    });
     bench.order("unlock", "nas1");
     expect(bench.order("off", "nas1").phase).toBe("accepted");
   });

@@ -4,10 +4,14 @@ import { Bench, TRUST } from "./bench.ts";
 describe("messages that move nothing", () => {
   it("what nobody signed is counted, and told at most once a minute", () => {
     const bench = new Bench();
-    for (let count = 0; count < 500; count++) bench.emit({ type: "message-ignored", via: "lte", code: "message.malformed", id: null });
+    for (let count = 0; count < 500; count++)
+      bench.emit({ type: "message-ignored", via: "lte", code: "message.malformed", id: null });
     bench.pass(61_000);
     const told = bench.records.filter((record) => record.kind === "ignored");
-    expect(told.map((record) => record.kind === "ignored" && record.counts)).toEqual([{ "message.malformed": 1 }, { "message.malformed": 499 }]);
+    expect(told.map((record) => record.kind === "ignored" && record.counts)).toEqual([
+      { "message.malformed": 1 },
+      { "message.malformed": 499 },
+    ]);
   });
 
   it("a retained command is answered with its code when its id can be read", () => {
@@ -18,19 +22,30 @@ describe("messages that move nothing", () => {
 
   it("a command for another site is refused", () => {
     const bench = new Bench();
-    expect(bench.ask({ kind: "status", site: "acme/two" })).toMatchObject({ phase: "rejected", code: "message.wrong-site" });
+    expect(bench.ask({ kind: "status", site: "acme/two" })).toMatchObject({
+      phase: "rejected",
+      code: "message.wrong-site",
+    });
   });
 
   it("status is for who may view; on the local socket its group is enough", () => {
     const bench = new Bench();
     expect(bench.ask({ kind: "status" }, "vera")).toMatchObject({ phase: "result" });
-    expect(bench.ask({ kind: "status" }, "vera", { signers: [], signatures: 0 })).toMatchObject({ code: "signature.missing" });
-    expect(bench.ask({ kind: "status" }, "vera", { signers: [], signatures: 0, via: "local" })).toMatchObject({ phase: "result" });
+    expect(bench.ask({ kind: "status" }, "vera", { signers: [], signatures: 0 })).toMatchObject({
+      code: "signature.missing",
+    });
+    expect(bench.ask({ kind: "status" }, "vera", { signers: [], signatures: 0, via: "local" })).toMatchObject({
+      phase: "result",
+    });
   });
 
   it("switching needs a signature on the local socket too", () => {
     const bench = new Bench();
-    const reply = bench.ask({ kind: "select", verb: "on", target: "nas1", args: {} }, "alice", { signers: [], signatures: 0, via: "local" });
+    const reply = bench.ask({ kind: "select", verb: "on", target: "nas1", args: {} }, "alice", {
+      signers: [],
+      signatures: 0,
+      via: "local",
+    });
     expect(reply).toMatchObject({ phase: "rejected", code: "signature.missing" });
   });
 
@@ -43,24 +58,43 @@ describe("messages that move nothing", () => {
     const bench = new Bench();
     bench.ask({ kind: "read", args: { console: "router1", track: "rx" } }, "ruth");
     expect(bench.effects.some((effect) => effect.type === "read-range")).toBe(true);
-    expect(bench.ask({ kind: "read", args: { console: "nosuch", track: "rx" } })).toMatchObject({ code: "console.unknown" });
+    expect(bench.ask({ kind: "read", args: { console: "nosuch", track: "rx" } })).toMatchObject({
+      code: "console.unknown",
+    });
     expect(bench.ask({ kind: "watch", args: { console: "nosuch" } })).toMatchObject({ code: "console.unknown" });
-    expect(bench.ask({ kind: "watch", args: { console: "router1" } })).toMatchObject({ phase: "result", forMs: 60_000 });
+    expect(bench.ask({ kind: "watch", args: { console: "router1" } })).toMatchObject({
+      phase: "result",
+      forMs: 60_000,
+    });
   });
 
   it("faults are for simulated sites, on the local socket", () => {
     const bench = new Bench();
-    expect(bench.ask({ kind: "sim", args: { subject: "router1", fault: "hang" } })).toMatchObject({ code: "command.unsupported" });
+    expect(bench.ask({ kind: "sim", args: { subject: "router1", fault: "hang" } })).toMatchObject({
+      code: "command.unsupported",
+    });
   });
 });
 
 describe("trust on the wire", () => {
-  const offer = { document: { ...TRUST, epoch: 4, sha256: "t4", revoked: ["alice"] }, signers: ["root"], envelope: "{}" };
+  const offer = {
+    document: { ...TRUST, epoch: 4, sha256: "t4", revoked: ["alice"] },
+    signers: ["root"],
+    envelope: "{}",
+  };
 
   it("rules once it is stored, and what was selected before is then void", () => {
     const bench = new Bench();
     const { nonce } = bench.select("off", "nas1");
-    bench.emit({ type: "command-arrived", via: "lte", command: { v: 1, id: bench.id(), site: "acme/one", by: "x", epoch: 4, kind: "trust", args: { document: "{}" } }, signers: [], signatures: 0, offer, entropy: "n" });
+    bench.emit({
+      type: "command-arrived",
+      via: "lte",
+      command: { v: 1, id: bench.id(), site: "acme/one", by: "x", epoch: 4, kind: "trust", args: { document: "{}" } },
+      signers: [],
+      signatures: 0,
+      offer,
+      entropy: "n",
+    });
     const store = bench.effects.find((effect) => effect.type === "store-trust");
     expect(bench.state.trust?.epoch).toBe(3);
     if (store?.type === "store-trust") bench.emit({ type: "trust-stored", token: store.token, ok: true });
@@ -70,7 +104,15 @@ describe("trust on the wire", () => {
 
   it("is not taken when it could not be stored", () => {
     const bench = new Bench();
-    bench.emit({ type: "command-arrived", via: "lte", command: { v: 1, id: bench.id(), site: "acme/one", by: "x", epoch: 4, kind: "trust", args: { document: "{}" } }, signers: [], signatures: 0, offer, entropy: "n" });
+    bench.emit({
+      type: "command-arrived",
+      via: "lte",
+      command: { v: 1, id: bench.id(), site: "acme/one", by: "x", epoch: 4, kind: "trust", args: { document: "{}" } },
+      signers: [],
+      signatures: 0,
+      offer,
+      entropy: "n",
+    });
     const store = bench.effects.find((effect) => effect.type === "store-trust");
     if (store?.type === "store-trust") bench.emit({ type: "trust-stored", token: store.token, ok: false });
     expect(bench.last()).toMatchObject({ phase: "rejected", code: "storage.degraded" });
@@ -82,7 +124,9 @@ describe("what others see", () => {
   it("an item's revision rises when it changes, and only then", () => {
     const bench = new Bench();
     const revisions = () => {
-      const { state } = bench.ask({ kind: "status" }) as unknown as { state: { outlets: Record<string, { rev: number }>; devices: Record<string, { rev: number }> } };
+      const { state } = bench.ask({ kind: "status" }) as unknown as {
+        state: { outlets: Record<string, { rev: number }>; devices: Record<string, { rev: number }> };
+      };
       return [state.outlets.a4?.rev, state.outlets.a1?.rev, state.devices.nas1?.rev];
     };
     const [before, other, device] = revisions();

@@ -91,9 +91,7 @@ function showState(state: Json, how: string): void {
   const storage = asRecord(site.storage);
   const links = Object.entries(asRecord(site.links) ?? {})
     .filter(([name]) => name !== "rev")
-    .map(
-    ([name, up]) => `${safe(name)} ${up === true ? "up" : paint("red", "down")}`,
-  );
+    .map(([name, up]) => `${safe(name)} ${up === true ? "up" : paint("red", "down")}`);
   print(
     `  version ${safe(String(state.version))}  trust epoch ${safe(String(asRecord(site.trust)?.epoch ?? "none: nothing can be switched"))}  clock ${safe(String(asRecord(site.clock)?.trust))}`,
   );
