@@ -119,11 +119,11 @@ class Story {
     });
   }
 
-  private send(signer: string, body: object): void {
+  private send(signer: keyof typeof OPERATOR_KEYS, body: object): void {
     const bytes = Buffer.from(JSON.stringify(body));
-    const key = OPERATOR_KEYS[signer];
-    if (key === undefined) throw new Error(`no key for ${signer}`);
-    const message = Buffer.from(encodeEnvelope({ body: bytes, sigs: [signEd25519(key, bytes, NAMESPACES.command)] }));
+    const message = Buffer.from(
+      encodeEnvelope({ body: bytes, sigs: [signEd25519(OPERATOR_KEYS[signer], bytes, NAMESPACES.command)] }),
+    );
     this.tape.push(message);
     this.carry(message);
   }

@@ -1,16 +1,17 @@
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { publicKeyLine, signEd25519, verifySignature } from "../../src/access/sshsig.ts";
+import type { KeyObject } from "node:crypto";
+import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
 import type { Connection } from "../../src/core/events.ts";
 import type { SitePlan, Switch } from "../../src/core/plan.ts";
 import { powerOf } from "../../src/core/plan.ts";
 import { createMemoryDisk, type MemoryDisk } from "../../src/disk/memory-disk.ts";
 import { JournalStore } from "../../src/journal/store.ts";
-import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
+import { NAMESPACES } from "../../src/protocol/envelope.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 import type { Edges, Keys, Outgoing } from "../../src/site/edges.ts";
 import { readOffer } from "../../src/site/inbox.ts";
 import { nextStart, recoverDurable } from "../../src/site/recover.ts";
 import { createSite, type Site } from "../../src/site/site.ts";
+import { newKey, trustText } from "../trust.ts";
 import type { Random } from "./random.ts";
 import type { VirtualTime } from "./time.ts";
 
@@ -35,33 +36,20 @@ export interface Edge {
 
 class Crash extends Error {}
 
-const ROOT = generateKeyPairSync("ed25519").privateKey;
-const SITE_KEY = generateKeyPairSync("ed25519").privateKey;
-export const OPERATOR_KEYS: Record<string, KeyObject> = {
-  alice: generateKeyPairSync("ed25519").privateKey,
-  bob: generateKeyPairSync("ed25519").privateKey,
-  mallory: generateKeyPairSync("ed25519").privateKey,
+const ROOT = newKey();
+const SITE_KEY = newKey();
+export const OPERATOR_KEYS: Record<"alice" | "bob" | "mallory", KeyObject> = {
+  alice: newKey(),
+  bob: newKey(),
+  mallory: newKey(),
 };
 
-const line = (name: string) => publicKeyLine(OPERATOR_KEYS[name] ?? ROOT, name);
-
-export function trustText(epoch: number, revoked: readonly string[] = []): string {
-  const body = Buffer.from(
-    JSON.stringify({
-      v: 1,
-      fleet: "sim",
-      epoch,
-      roots: { threshold: 1, keys: [publicKeyLine(ROOT, "root")] },
-      operators: [
-        { name: "alice", keys: [line("alice")], roles: ["operator"] },
-        { name: "bob", keys: [line("bob")], roles: ["viewer"] },
-      ],
-      roles: {},
-      revoked,
-    }),
-  );
-  return encodeEnvelope({ body, sigs: [signEd25519(ROOT, body, NAMESPACES.trust)] });
-}
+const TRUST = trustText({
+  fleet: "sim",
+  epoch: 1,
+  root: ROOT,
+  operators: { alice: { key: OPERATOR_KEYS.alice, role: "operator" }, bob: { key: OPERATOR_KEYS.bob, role: "viewer" } },
+});
 
 export const KEYS: Keys = {
   sign: (body) => signEd25519(SITE_KEY, body, NAMESPACES.site),
@@ -184,7 +172,7 @@ export class World {
     this.tell(
       `start ${start}, ledger at ${durable.seq}, owed: ${durable.unsettled.map((one) => one.id).join(" ") || "none"}`,
     );
-    const offer = readOffer(trustText(1), KEYS);
+    const offer = readOffer(TRUST, KEYS);
     const inLife = (run: () => void) => {
       if (this.life === life) this.guard(run);
     };
