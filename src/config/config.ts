@@ -63,11 +63,20 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
     });
     return { ok: false, problems };
   }
+  const value = valueOf(document);
+  if (value === undefined) {
+    const problem: Problem = {
+      where: "site.yaml",
+      what: "an alias that leads nowhere, or too many of them",
+      todo: "Write it out.",
+    };
+    return { ok: false, problems: [problem] };
+  }
   const mistyped = isMap(document.contents) ? document.contents.items.flatMap((item) => keyProblems(item)) : [];
-  const parsed = siteSchema.safeParse(document.toJS() ?? {});
+  const parsed = siteSchema.safeParse(value);
   if (!parsed.success) {
     const problems = [...mistyped, ...schemaProblems(parsed.error)];
-    const repaired = siteSchema.safeParse(repair(document.toJS() ?? {}, parsed.error));
+    const repaired = siteSchema.safeParse(repair(structuredClone(value), parsed.error));
     if (!repaired.success) return { ok: false, problems };
     const board = readBoard(repaired.data.board, surroundings);
     return {
@@ -85,6 +94,15 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
   problems.push(...notYet(parsed.data));
   if (problems.length > 0 || board.board === null) return { ok: false, problems };
   return { ok: true, config: build(parsed.data, board.board, surroundings) };
+}
+
+/** Undefined where the aliases cannot be resolved. */
+function valueOf(document: ReturnType<typeof parseDocument>): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch {
+    return undefined;
+  }
 }
 
 /** A name such as `on` or `1` is not text to YAML 1.1 readers and others: say so instead of guessing. */

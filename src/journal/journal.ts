@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { CaptureItem, Range, Recovered, TrackStat } from "./store.ts";
+import type { CaptureItem, LedgerLine, Range, Recovered, TrackStat } from "./store.ts";
 
 /** The main thread's end of the journal: it hands over and is told; it never waits for the card. */
 
@@ -8,13 +8,6 @@ export interface WorkerOptions {
   readonly captureBytes: number;
   readonly ledgerBytes: number;
   readonly tracks: readonly string[];
-}
-
-export interface LedgerLine {
-  readonly seq: number;
-  readonly boot: number;
-  readonly mono: number;
-  readonly json: string;
 }
 
 export type ToWorker =

@@ -15,7 +15,7 @@ export interface StoredRecord {
   readonly payload: Uint8Array;
 }
 
-export const KIND = { head: 1, data: 2, gap: 3, ledger: 4 } as const;
+export const KIND = { head: 1, data: 2, gap: 3, ledger: 4, life: 5 } as const;
 export type RecordKind = (typeof KIND)[keyof typeof KIND];
 
 export const RECORD_HEADER = 36;

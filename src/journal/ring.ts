@@ -19,6 +19,11 @@ export interface RingOptions {
   readonly segments: number;
   /** Payload of a new segment's head: what must survive the loss of all segments before it. */
   readonly head: () => Uint8Array;
+  /**
+   * Chance, once for each life that writes: the first record after an open. Without it a record that is written again
+   * byte for byte would make what an earlier life left behind it valid.
+   */
+  readonly salt: () => Uint8Array;
 }
 
 export interface Ring {
@@ -47,8 +52,16 @@ export function openRing(disk: Disk, prefix: string, options: RingOptions): Ring
   let queued = 0;
   let crc = crcAtEnd(disk, segments.at(-1));
   let unsynced = false;
+  let salted = false;
 
-  const current = (): Segment => segments.at(-1) ?? roll();
+  const current = (): Segment => {
+    const segment = segments.at(-1);
+    if (segment === undefined || salted) return segment ?? roll();
+    const life: StoredRecord = { kind: KIND.life, track: 0, boot: 0, position: 0, monoMs: 0, payload: options.salt() };
+    const fits = segment.end + RECORD_HEADER + life.payload.length <= options.segmentBytes;
+    salted = true;
+    return fits ? put(segment, life) : roll();
+  };
 
   const write = (): void => {
     const segment = segments.at(-1);
@@ -83,6 +96,7 @@ export function openRing(disk: Disk, prefix: string, options: RingOptions): Ring
     const segment: Segment = { name, generation, end: 0, head };
     segments = [...segments.filter((one) => one.name !== name), segment];
     crc = 0;
+    salted = true;
     return put(segment, head);
   };
 

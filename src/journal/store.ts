@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Disk } from "../disk/disk.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import { openRing, type Ring, type Segment, segmentation } from "./ring.ts";
@@ -29,6 +30,15 @@ export interface CaptureItem {
 export interface Gap {
   readonly cause: "start" | "reboot" | "replug" | "quota" | "overrun";
   readonly length: number | null;
+}
+
+/** A ledger record as it is handed over. */
+export interface LedgerLine {
+  readonly seq: number;
+  readonly boot: number;
+  /** ms */
+  readonly mono: number;
+  readonly json: string;
 }
 
 export interface Piece {
@@ -74,15 +84,20 @@ export class JournalStore {
   private readonly ids = new Map<string, number>();
   private readonly heads = new Map<number, TrackHead>();
   private readonly spans = new Map<string, Span[]>();
+  private readonly heldLedger: { records: LedgerLine[]; snapshot: string }[] = [];
   private readonly held: CaptureItem[] = [];
   private heldBytes = 0;
   private readonly lost = new Map<number, { offset: number; bytes: number; boot: number; monoMs: number }>();
   private snapshot: Uint8Array = new Uint8Array();
   readonly recovered: Recovered;
 
-  constructor(disk: Disk, quota: { captureBytes: number; ledgerBytes: number }) {
-    this.ledger = openRing(disk, "ledger", { ...segmentation(quota.ledgerBytes), head: () => this.snapshot });
-    this.capture = openRing(disk, "capture", { ...segmentation(quota.captureBytes), head: () => this.captureHead() });
+  constructor(disk: Disk, quota: { captureBytes: number; ledgerBytes: number }, salt = () => randomBytes(8)) {
+    this.ledger = openRing(disk, "ledger", { ...segmentation(quota.ledgerBytes), head: () => this.snapshot, salt });
+    this.capture = openRing(disk, "capture", {
+      ...segmentation(quota.captureBytes),
+      head: () => this.captureHead(),
+      salt,
+    });
     this.recoverCapture();
     this.recovered = { ...this.recoverLedger(), tracks: this.trackHeads() };
   }
@@ -128,15 +143,10 @@ export class JournalStore {
     return heads;
   }
 
-  /** Records in order; `snapshot` is the state with them in it, for the head of a segment that may begin here. */
-  appendLedger(records: readonly { seq: number; boot: number; mono: number; json: string }[], snapshot: string): void {
-    for (const { seq, boot, mono, json } of records) {
-      const payload = Buffer.from(json);
-      this.ledger.append({ kind: KIND.ledger, track: 0, boot, position: seq, monoMs: mono, payload });
-    }
-    // Only now: a segment that begins with one of these records must carry the state before them.
-    this.snapshot = Buffer.from(snapshot);
-    this.ledger.flush();
+  /** Records in order; `snapshot` is the state with them in it, for the head of a segment that may begin after them. */
+  appendLedger(records: readonly LedgerLine[], snapshot: string): void {
+    this.heldLedger.push({ records: [...records], snapshot });
+    this.drain();
   }
 
   appendCapture(items: readonly CaptureItem[]): void {
@@ -146,6 +156,7 @@ export class JournalStore {
 
   /** Writes what is held. Throws when the disk refuses; nothing is dropped by that, the next call tries again. */
   drain(): void {
+    this.drainLedger();
     for (let first = this.held[0]; first !== undefined; first = this.held[0]) {
       this.take(first);
       this.held.shift();
@@ -153,6 +164,26 @@ export class JournalStore {
     }
     for (const id of this.lost.keys()) this.declareLost(id);
     this.capture.flush();
+  }
+
+  private drainLedger(): void {
+    for (let first = this.heldLedger[0]; first !== undefined; first = this.heldLedger[0]) {
+      for (let record = first.records[0]; record !== undefined; record = first.records[0]) {
+        const { seq, boot, mono, json } = record;
+        this.ledger.append({
+          kind: KIND.ledger,
+          track: 0,
+          boot,
+          position: seq,
+          monoMs: mono,
+          payload: Buffer.from(json),
+        });
+        first.records.shift();
+      }
+      // Only now: a segment that begins with one of these records must carry the state before them.
+      this.snapshot = Buffer.from(first.snapshot);
+      this.heldLedger.shift();
+    }
     this.ledger.flush();
   }
 

@@ -46,6 +46,8 @@ function schedule(ms: number): void {
     timer = null;
     attempt(() => {
       store.drain();
+      // What was refused before may be a decision: it is synced as soon as the disk takes it.
+      store.sync("ledger");
       store.sync("capture");
       unsyncedBytes = 0;
     });

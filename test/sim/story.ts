@@ -55,6 +55,8 @@ class Story {
   private readonly sent = new Map<string, Sent>();
   /** When the site said `selected`, by nonce. */
   private readonly selectedAt = new Map<string, number>();
+  /** Went ahead without the card: a crash may make the site forget them (design, section 5 item 8). */
+  private readonly forgettable = new Set<string>();
   private readonly wanted = new Map<string, { verb: string; target: string }>();
   private readonly network: { drop: number; duplicate: number; delay: number };
   private readonly time: VirtualTime;
@@ -179,10 +181,12 @@ class Story {
     if (!message.topic.endsWith("/up/reply")) return;
     const envelope = decodeEnvelope(Buffer.from(message.payload).toString("utf8"));
     const reply =
-      envelope && (parseJson(envelope.body) as { id: string; phase: string; nonce?: string; code?: string });
+      envelope &&
+      (parseJson(envelope.body) as { id: string; phase: string; nonce?: string; code?: string; durability?: string });
     if (reply === null) return;
     this.world.tell(`${reply.phase} ${reply.id} ${reply.code ?? ""}`);
     if (reply.phase === "accepted") this.world.accepted.add(reply.id);
+    if (reply.durability === "memory") this.forgettable.add(reply.id);
     if (reply.phase !== "selected" || reply.nonce === undefined || this.selectedAt.has(reply.nonce)) return;
     this.selectedAt.set(reply.nonce, this.time.nowMs);
     this.operate(reply.id, reply.nonce);
@@ -227,15 +231,18 @@ class Story {
     if (state === undefined) return void this.problems.push("the site did not come back");
     if (state.sequences.length > 0) this.problems.push("a command never ended");
     for (const one of state.durable.unsettled) this.problems.push(`still owed: ${one.id} ${one.verb}`);
+    const last = new Map(this.world.edges.map((edge) => [edge.outlet, edge]));
     for (const [name, memory] of Object.entries(state.durable.outlets)) {
-      if (memory.commanded !== "unknown" && memory.commanded !== this.world.power(name)) {
+      const forgotten = this.forgettable.has(last.get(name)?.id ?? "");
+      if (!forgotten && memory.commanded !== "unknown" && memory.commanded !== this.world.power(name)) {
         this.problems.push(`${name} is ${this.world.power(name)}, commanded ${memory.commanded}`);
       }
     }
-    const last = new Map(this.world.edges.map((edge) => [edge.outlet, edge]));
     for (const edge of last.values()) {
       const verb = this.sent.get(edge.id)?.verb;
-      if (edge.power === "off" && verb !== "off") this.problems.push(`${edge.outlet} was left off by a ${verb}`);
+      const forgotten = this.forgettable.has(edge.id);
+      if (edge.power === "off" && verb !== "off" && !forgotten)
+        this.problems.push(`${edge.outlet} was left off by a ${verb}`);
     }
   }
 }

@@ -166,7 +166,9 @@ export class World {
   private start(): void {
     this.disk.fault = null;
     const life = ++this.life;
-    const store = new JournalStore(this.disk, { captureBytes: 256 * 1024, ledgerBytes: 512 * 1024 });
+    const store = new JournalStore(this.disk, { captureBytes: 256 * 1024, ledgerBytes: 512 * 1024 }, () =>
+      Buffer.from(this.random.hex(8), "hex"),
+    );
     const durable = recoverDurable(store.recovered);
     const start = nextStart(durable, this.boot);
     this.tell(
@@ -219,6 +221,7 @@ export class World {
                   const synced = ok && this.tryDisk(() => store.sync("ledger"));
                   this.mayCrash("synced");
                   if (effect.token !== null) emit({ type: "append-finished", token: effect.token, ok: synced });
+                  if (!synced) this.retry(store, inLife);
                 }),
               );
             }),
@@ -245,6 +248,19 @@ export class World {
         },
       },
     };
+  }
+
+  /** Like the worker: what the disk refused is tried again after a second. */
+  private retry(store: JournalStore, inLife: (run: () => void) => void): void {
+    this.time.after(1_000, () =>
+      inLife(() => {
+        const done = this.tryDisk(() => {
+          store.drain();
+          store.sync("ledger");
+        });
+        if (!done) this.retry(store, inLife);
+      }),
+    );
   }
 
   /** One refusal of the disk, told like the worker tells it. */

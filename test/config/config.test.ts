@@ -1,0 +1,161 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { checkConfig, outletWithout } from "../../src/config/config.ts";
+
+const BOARD = readFileSync(join(import.meta.dirname, "../../boards/sim.yaml"), "utf8");
+const here = {
+  resolve: (path: string) => `/etc/towpath/${path}`,
+  readBoard: (name: string) => (name === "sim" ? BOARD : null),
+  boards: ["sim"],
+  insecureLab: false,
+};
+
+const HEAD = "site: one\nfleet: acme\ndata: d\nboard: sim\n";
+const check = (text: string, more: Partial<typeof here> = {}) => checkConfig(text, { ...here, ...more });
+const places = (text: string) => {
+  const checked = check(text);
+  return checked.ok ? [] : checked.problems.map(({ where }) => where);
+};
+const said = (text: string) => {
+  const checked = check(text);
+  return checked.ok ? "" : checked.problems.map(({ where, what, todo }) => `${where}: ${what}. ${todo}`).join("\n");
+};
+
+describe("site.yaml", () => {
+  it("the smallest one, and empty maps, are legal", () => {
+    expect(check(HEAD).ok).toBe(true);
+    expect(check(`${HEAD}outlets: {}\ndevices:\nconsoles:\n`).ok).toBe(true);
+  });
+
+  it("gives outlets their defaults", () => {
+    const checked = check(`${HEAD}outlets:\n  a1: { relay: 1, contact: nc }\n`);
+    expect(checked.ok && checked.config.plan.outlets.a1).toEqual({
+      name: "a1",
+      relay: 1,
+      contact: "nc",
+      offTimeMs: 5_000,
+      minOffMs: 2_000,
+      minOnMs: 10_000,
+      rate: { max: 6, perMs: 3_600_000 },
+      observe: null,
+    });
+    expect(checked.ok && checked.config.socket).toBe("/etc/towpath/d/towpath.sock");
+  });
+
+  it("tells every problem at once: unknown keys, wrong references, two owners, wrong kinds", () => {
+    const text = `${HEAD}bogus: 1
+outlets:
+  a1: { relay: 1, contact: nc, colour: red }
+  a2: { relay: 1, contact: sideways }
+devices:
+  r1: { outlets: [a9], consoles: [nope], after: [r2] }
+  r2: { after: [r1] }
+consoles:
+  c1: { port: { path: /dev/a } }
+  c2: { port: { path: /dev/a } }
+controller: { path: [zz] }
+`;
+    expect(places(text).sort()).toEqual(
+      [
+        "bogus",
+        "consoles.c2.port",
+        "controller.path",
+        "devices.r1.after",
+        "devices.r1.consoles",
+        "devices.r1.outlets",
+        "outlets.a1.colour",
+        "outlets.a2.contact",
+        "outlets.a2.relay",
+      ].sort(),
+    );
+  });
+
+  it("a number where text is meant is refused with that reason", () => {
+    expect(said("site: 7\nfleet: acme\ndata: d\nboard: sim\n")).toContain(
+      "site: a number (or true/false) where text is meant. Put it in quotes.",
+    );
+    expect(said(`${HEAD}consoles:\n  c1: { port: { usb: "0403:6001", serial: 0001 } }\n`)).toContain(
+      "consoles.c1.port.serial: a number",
+    );
+  });
+
+  it("says where broken YAML is broken, and that a key came twice", () => {
+    expect(said("site: [")).toContain("line 1");
+    expect(said(`${HEAD}site: two\n`)).toMatch(/line 5: .*unique/);
+  });
+
+  it("what a later version brings is refused, not ignored", () => {
+    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc, powerRestore: always-on }\nconsoles:\n  c1: { port: { usb: "0403:6001", serial: "A1" }, ship: always }\n`;
+    const checked = check(text);
+    expect(checked.ok).toBe(false);
+    expect(!checked.ok && checked.problems.every(({ what }) => what.startsWith("not yet"))).toBe(true);
+    expect(places(text)).toHaveLength(5);
+  });
+
+  it("a board that is not there names those that are", () => {
+    expect(said("site: one\nfleet: acme\ndata: d\nboard: pi9\n")).toContain('there is no board "pi9". Use one of: sim');
+  });
+
+  it("relays and inputs beyond the board are refused", () => {
+    expect(places(`${HEAD}outlets:\n  a1: { relay: 17, contact: nc, observe: { input: s17 } }\n`)).toEqual([
+      "outlets.a1.relay",
+      "outlets.a1.observe.input",
+    ]);
+  });
+
+  it("plaintext leaves this machine only in a lab", () => {
+    const link = (url: string) => `${HEAD}link: { brokers: [ "${url}" ] }\n`;
+    expect(places(link("mqtt://10.0.0.1:1883"))).toEqual(["link.brokers.0"]);
+    expect(check(link("mqtt://127.0.0.1:1883")).ok).toBe(true);
+    expect(check(link("mqtts://10.0.0.1:8883")).ok).toBe(true);
+    expect(check(link("mqtt://10.0.0.1:1883"), { insecureLab: true }).ok).toBe(true);
+    expect(check(link("http://x")).ok).toBe(false);
+  });
+
+  it("whatever the text is, it is read or refused, never thrown at", () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => void check(text)),
+      { numRuns: 500 },
+    );
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => void check(JSON.stringify(value))),
+      { numRuns: 500 },
+    );
+    const piece = fc.constantFrom(
+      "outlets:",
+      "  a1: { relay: 1, contact: nc }",
+      "devices:",
+      "  d: { outlets: [a1] }",
+      "consoles: 5",
+      "site: x",
+      "{",
+      "- a",
+      "link: {}",
+      "controller: { poweredBy: [a1] }",
+    );
+    fc.assert(
+      fc.property(fc.array(piece), (lines) => void check(HEAD + lines.join("\n"))),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("says what an outlet does without a controller", () => {
+    const board = {
+      name: "x",
+      kind: "simulated" as const,
+      relays: 1,
+      inputs: 0,
+      energised: "high" as const,
+      while: { off: "released", booting: "held", crashed: "held" } as const,
+      proven: "read" as const,
+      source: "",
+    };
+    expect([
+      outletWithout(board, "nc", "off"),
+      outletWithout(board, "no", "off"),
+      outletWithout(board, "nc", "crashed"),
+    ]).toEqual(["on", "off", "stays as it is"]);
+  });
+});
