@@ -13,7 +13,7 @@ export default defineConfig({
           ],
           pool: "threads",
           isolate: false,
-          testTimeout: 60_000,
+          testTimeout: 30_000,
         },
       },
       {

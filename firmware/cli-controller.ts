@@ -1,3 +1,4 @@
+import { notify } from "../src/linux/notify.ts";
 import { type CliArgs, type CliCommand, EXIT, flag, text, UsageError } from "../src/operator/cli/command.ts";
 import { jsonText, note, paint, print } from "../src/operator/cli/out.ts";
 import { StartRefused } from "./compose.ts";
@@ -53,9 +54,11 @@ export async function serve(
   });
   try {
     const controller = await runController(args);
+    notify("READY=1");
     note("ready");
     await onReady();
     await ended;
+    notify("STOPPING=1");
     await controller.stop();
     return EXIT.done;
   } catch (error) {

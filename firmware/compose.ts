@@ -60,6 +60,10 @@ export async function startController(options: ComposeOptions): Promise<Controll
   await assertAlone(config.socket).catch((error: Error) => {
     throw new StartRefused(`${error.message}; stop it, or use another data folder`);
   });
+  // What can be refused is refused before anything is made.
+  const verify: Keys["verify"] = (body, signature, namespace) =>
+    verifySignature(body, signature, namespace)?.fingerprint ?? null;
+  const trust = loadTrust(config, { verify });
   if (!existsSync(config.data)) mkdirSync(config.data);
   const siteKey = loadSiteKey(join(config.data, "site.key"), `${config.plan.fleet}/${config.plan.site}`);
   log({ level: "info", code: siteKey.fresh ? "key.made" : "key.loaded", key: siteKey.publicLine });
@@ -73,12 +77,15 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   const durable = recoverDurable(journal.recovered);
   const missing = missingOwed(config, durable);
-  if (missing !== null) config = configThatPays(options, durable, missing);
-  const keys: Keys = {
-    sign: (body) => signEd25519(siteKey.key, body, NAMESPACES.site),
-    verify: (body, signature, namespace) => verifySignature(body, signature, namespace)?.fingerprint ?? null,
-  };
-  const trust = loadTrust(config, keys);
+  if (missing !== null) {
+    const last = configThatPays(options, durable, missing);
+    if (last === null) {
+      await journal.close();
+      throw new StartRefused(owesText(missing));
+    }
+    config = last;
+  }
+  const keys: Keys = { sign: (body) => signEd25519(siteKey.key, body, NAMESPACES.site), verify };
   const boot = bootNumber();
   const start = nextStart(durable, boot);
 
@@ -161,12 +168,14 @@ function missingOwed(config: SiteConfig, durable: Durable): string | null {
   return owed.find((outlet) => !Object.hasOwn(config.plan.outlets, outlet)) ?? null;
 }
 
-function configThatPays(options: ComposeOptions, durable: Durable, missing: string): SiteConfig {
-  const detail = `outlets.${missing} owes an on and is missing from the config; put it back until the on is paid`;
-  options.log({ level: "error", code: "config.owes-on", detail });
+const owesText = (outlet: string): string =>
+  `outlets.${outlet} owes an on and is missing from the config; put it back until the on is paid`;
+
+/** The config that ran before, if that one has the outlet. */
+function configThatPays(options: ComposeOptions, durable: Durable, missing: string): SiteConfig | null {
+  options.log({ level: "error", code: "config.owes-on", detail: owesText(missing) });
   const last = options.lastGood();
-  if (last === null || missingOwed(last, durable) !== null) throw new StartRefused(detail);
-  return last;
+  return last !== null && missingOwed(last, durable) === null ? last : null;
 }
 
 function owedNotes(missing: string | null): { code: Code; detail: string }[] {
@@ -182,7 +191,7 @@ interface LoadedTrust {
 const storedTrust = (config: SiteConfig) => join(config.data, "trust.json");
 
 /** The stored document rules; the configured file is the first one, and later an offer like any other. */
-function loadTrust(config: SiteConfig, keys: Keys): LoadedTrust {
+function loadTrust(config: SiteConfig, keys: Pick<Keys, "verify">): LoadedTrust {
   const read = (file: string): { text: string | null; offer: Offer | null } => {
     const text = existsSync(file) ? readFileSync(file, "utf8") : null;
     return { text, offer: text === null ? null : readOffer(text, keys) };

@@ -23,6 +23,7 @@ const RULES: Record<string, Rule> = {
   config: { may: ["core", "protocol"], packages: ["zod", "yaml"] },
   site: { may: ["core", "protocol"], types: EDGES, node: [] },
   disk: { may: [], node: "all" },
+  linux: { may: [], packages: ["koffi"], node: "all" },
   journal: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["tsx"], node: "all" },
   power: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["johnny-five"], node: "all" },
   console: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["serialport"], node: "all" },

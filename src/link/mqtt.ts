@@ -136,7 +136,7 @@ export function createMqttTransport(options: MqttOptions): Transport {
   const onConnect = (made: mqtt.MqttClient, broker: string, version: number, n: number): void => {
     earlyCloses.delete(broker);
     inFlight = 0;
-    made.subscribe([...options.filters], { qos: 1 }, (error) => {
+    const subscribed = (error?: Error | null): void => {
       if (client !== made || stopped) return;
       if (error) return void made.end(true);
       connected = true;
@@ -147,7 +147,10 @@ export function createMqttTransport(options: MqttOptions): Transport {
         send(made, { topic: options.presence.topic, payload: options.presence.say("online", n), retained: true });
       events?.up(`${broker}, MQTT ${version === 5 ? "5" : "3.1.1"}`);
       pump();
-    });
+    };
+    // "Retain as published": without it a broker hides the flag from who is subscribed already.
+    if (options.filters.length === 0) subscribed();
+    else made.subscribe([...options.filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
   };
 
   const onClose = (detail: string): void => {

@@ -1,0 +1,185 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { Port } from "../../src/console/port.ts";
+import { createSweeper } from "../../src/console/sweeper.ts";
+import { createTtyPort } from "../../src/console/tty-port.ts";
+import { createSimDevice } from "../../src/sim/device.ts";
+import { openPty } from "../pty.ts";
+
+/** What every port does, real or simulated. */
+interface Subject {
+  readonly port: Port;
+  /** Makes the device say something. */
+  say(text: string): void;
+  /** What the device heard so far. */
+  heard(): string;
+  unplug(): void;
+  plug(): void;
+  /** Ends what the test began. */
+  end(): void;
+}
+
+const SUBJECTS: Record<string, () => Subject> = {
+  "a terminal": () => {
+    let pty = openPty();
+    const { path } = pty;
+    const port = createTtyPort(
+      { path, baudRate: 115_200, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      createSweeper(),
+    );
+    return {
+      port,
+      say: (text) => void pty.say(text),
+      heard: () => pty.heard(),
+      unplug: () => pty.close(),
+      plug() {
+        // The kernel gives the lowest free number, which is the one that was just given up.
+        pty = openPty();
+        expect(pty.path).toBe(path);
+      },
+      end: () => pty.close(),
+    };
+  },
+  "a simulated device": () => {
+    const device = createSimDevice({ name: "router1", baudRate: 1_000_000, random: () => 0.5, troubleEveryMs: 0 });
+    device.setPower(true);
+    let heard = "";
+    const port: Port = {
+      ...device.port,
+      write(bytes) {
+        heard += Buffer.from(bytes).toString();
+        return device.port.write(bytes);
+      },
+    };
+    return {
+      port,
+      // The only way to make a device say a given thing is to type it: it echoes.
+      say: (text) => void device.port.write(Buffer.from(text)),
+      heard: () => heard,
+      unplug: () => device.fault("unplug"),
+      plug: () => device.fault("plug"),
+      end: () => undefined,
+    };
+  },
+};
+
+async function within(ms: number, check: () => boolean): Promise<number> {
+  const begun = performance.now();
+  while (!check()) {
+    if (performance.now() - begun > ms) throw new Error(`not within ${ms} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return performance.now() - begun;
+}
+
+for (const [name, make] of Object.entries(SUBJECTS)) {
+  describe(`a port: ${name}`, () => {
+    it("tells that it is up, gives what the device says, and types what it is given", async () => {
+      const subject = make();
+      const events: string[] = [];
+      let said = "";
+      subject.port.start({
+        up: () => events.push("up"),
+        down: (code) => events.push(code),
+        data: (bytes) => (said += Buffer.from(bytes).toString()),
+      });
+      onTestFinished(async () => {
+        await subject.port.stop();
+        subject.end();
+      });
+      await within(3_000, () => events.includes("up"));
+      await within(3_000, () => name === "a terminal" || said.includes("login: "));
+      subject.say("hello");
+      await within(3_000, () => said.includes("hello"));
+      expect(subject.port.write(Buffer.from("typed"))).toBe(true);
+      await within(3_000, () => subject.heard().includes("typed"));
+      expect(events).toEqual(["up"]);
+    });
+
+    it("types nothing by itself", async () => {
+      const subject = make();
+      subject.port.start({ up: () => undefined, down: () => undefined, data: () => undefined });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await subject.port.stop();
+      expect(subject.heard()).toBe("");
+      subject.end();
+    });
+
+    it("tells once when it is unplugged, and is up again by itself when it returns", async () => {
+      const subject = make();
+      const events: string[] = [];
+      let said = "";
+      subject.port.start({
+        up: () => events.push("up"),
+        down: (code) => events.push(code),
+        data: (bytes) => (said += Buffer.from(bytes).toString()),
+      });
+      await within(3_000, () => events.length === 1 && (name === "a terminal" || said.includes("login: ")));
+      subject.unplug();
+      await within(1_000, () => events.length === 2);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(events.slice(0, 2)).toEqual(["up", "console.missing"]);
+      expect(events.filter((event) => event !== "up").length).toBeLessThanOrEqual(2);
+      subject.plug();
+      await within(1_000, () => events.at(-1) === "up");
+      said = "";
+      subject.say("again");
+      await within(2_000, () => said.includes("again"));
+      await subject.port.stop();
+      subject.end();
+    });
+  });
+}
+
+describe("a terminal that cannot be opened", () => {
+  const code = async (path: string): Promise<string> => {
+    const port = createTtyPort(
+      { path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      createSweeper(),
+    );
+    const told = new Promise<string>((resolve) =>
+      port.start({ up: () => resolve("up"), down: (why) => resolve(why), data: () => undefined }),
+    );
+    const why = await told;
+    await port.stop();
+    return why;
+  };
+
+  it("says why: not there, not a terminal, held by another", async () => {
+    expect(await code("/dev/nothing-here")).toBe("console.missing");
+    expect(await code("/dev/null")).toBe("console.error");
+    const pty = openPty();
+    const holder = createTtyPort(
+      { path: pty.path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      createSweeper(),
+    );
+    await new Promise<void>((resolve) => holder.start({ up: resolve, down: () => undefined, data: () => undefined }));
+    expect(await code(pty.path)).toBe("console.busy");
+    await holder.stop();
+    pty.close();
+  });
+});
+
+describe("bytes that the kernel kept", () => {
+  it("are read at a reopen, before serialport's flush could take them", async () => {
+    const pty = openPty();
+    const options = {
+      path: pty.path,
+      baudRate: 9_600,
+      framing: { dataBits: 8 as const, parity: "none" as const, stopBits: 1 as const },
+      flow: "none" as const,
+    };
+    const listen = async (port: Port) => {
+      let said = "";
+      await new Promise<void>((resolve) =>
+        port.start({ up: resolve, down: () => undefined, data: (bytes) => (said += Buffer.from(bytes).toString()) }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      await port.stop();
+      return said;
+    };
+    await listen(createTtyPort(options, createSweeper()));
+    pty.say("said while nobody listened\r\n");
+    expect(await listen(createTtyPort(options, createSweeper()))).toContain("said while nobody listened");
+    pty.close();
+  });
+});
