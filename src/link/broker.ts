@@ -17,6 +17,10 @@ export async function startBroker(port: number): Promise<Broker> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", resolve);
+  }).catch(async (error: unknown) => {
+    // Its timers would keep the process alive.
+    await new Promise<void>((resolve) => aedes.close(() => resolve()));
+    throw error;
   });
   const address = server.address();
   return {

@@ -34,7 +34,7 @@ function cleanEnv(more: Record<string, string>): Record<string, string> {
 export function run(
   program: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; input?: string; cwd?: string; signal?: AbortSignal } = {},
+  options: { env?: Record<string, string>; input?: string; cwd?: string; limitMs?: number; signal?: AbortSignal } = {},
 ): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
@@ -50,7 +50,7 @@ export function run(
     child.stderr.on("data", (bytes: Buffer) => {
       err += bytes.toString("utf8");
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), 90_000);
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.limitMs ?? 90_000);
     options.signal?.addEventListener("abort", () => child.kill("SIGINT"));
     child.on("error", reject);
     child.on("close", (code) => {

@@ -1,0 +1,230 @@
+import type { KeyObject } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import mqtt from "mqtt";
+import { loadSiteKey } from "../../src/access/site-key.ts";
+import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
+import { openDisk } from "../../src/disk/disk.ts";
+import { type Client, openClient } from "../../src/operator/client.ts";
+import type { Settings } from "../../src/operator/settings.ts";
+import { newId, operate, select } from "../../src/operator/switching.ts";
+import type { Who } from "../../src/operator/who.ts";
+import { NAMESPACES } from "../../src/protocol/envelope.ts";
+import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
+import { inProcessSigner, newKey, trustText } from "../trust.ts";
+import { type Outcome, rounded, type Spread, spreadOf } from "./report.ts";
+import { freePort, installed, type Scratch, startController, until, withScratch } from "./scratch.ts";
+
+/** A signed power command in an open session, and what its parts cost by themselves. */
+
+const ROUNDS = 200;
+const WARM_ROUNDS = 20;
+const BARE_GOAL_MS = 0.5;
+const RECORD_BYTES = 512;
+const PROBE_BYTES = 1024 * 1024;
+const ORDER = { verb: "on" as const, target: "a1", args: {} };
+
+async function timed(work: () => unknown): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return performance.now() - begun;
+}
+
+/** Times of `ROUNDS` runs, after some that do not count. */
+async function repeated(work: (round: number) => unknown): Promise<number[]> {
+  const times: number[] = [];
+  for (let round = 0; round < WARM_ROUNDS + ROUNDS; round++) times.push(await timed(() => work(round)));
+  return times.slice(WARM_ROUNDS);
+}
+
+async function startBroker(scratch: Scratch, mosquitto: string): Promise<string> {
+  const port = await freePort();
+  const file = join(scratch.folder, "mosquitto.conf");
+  const user = process.getuid?.() === 0 ? "user root\n" : "";
+  writeFileSync(file, `${user}listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`);
+  const broker = scratch.start(mosquitto, ["-c", file]);
+  await until("the broker", () => /running/.test(broker.log()), broker);
+  return `mqtt://127.0.0.1:${port}`;
+}
+
+function writeSite(scratch: Scratch, broker: string, alice: KeyObject): string {
+  const operators = { alice: { key: alice, role: "operator" } };
+  writeFileSync(join(scratch.folder, "trust.json"), trustText({ fleet: "acme", epoch: 1, root: newKey(), operators }));
+  const config = join(scratch.folder, "site.yaml");
+  writeFileSync(
+    config,
+    `site: one
+fleet: acme
+data: data
+board: sim
+trust: trust.json
+journal: { capture: 2MB, ledger: 8MB }
+controller: { poweredBy: none }
+link: { brokers: ["${broker}"] }
+outlets:
+  a1: { relay: 1, contact: nc, minOff: 0s, minOn: 0s, rate: 1000000/h }
+devices:
+  router1: { outlets: [a1] }
+`,
+  );
+  return config;
+}
+
+/** An open session whose answers are checked with the site's key, as an enrolled operator's are. */
+async function openSession(scratch: Scratch, broker: string): Promise<Client> {
+  const blob = keyBlob(loadSiteKey(join(scratch.folder, "data/site.key"), "").publicLine) ?? new Uint8Array();
+  const settings: Settings = {
+    brokers: [broker],
+    local: null,
+    fleet: "acme",
+    site: "one",
+    identity: null,
+    as: null,
+    trust: null,
+    sites: null,
+    tls: {},
+    source: "bench",
+  };
+  return openClient(settings, "one", { keyOf: () => fingerprintOf(blob), doubt: null }, 1);
+}
+
+interface Rounds {
+  readonly select: Spread;
+  readonly operate: Spread;
+  readonly both: Spread;
+}
+
+async function switching(client: Client, who: Who): Promise<Rounds> {
+  const selects: number[] = [];
+  const operates: number[] = [];
+  const both = await repeated(async (round) => {
+    const begun = performance.now();
+    const picked = await select(client, who, null, ORDER);
+    if (!picked.ok) throw new Error(`not selected: ${picked.reply?.code ?? "no answer"}`);
+    const between = performance.now();
+    const signal = new AbortController().signal;
+    const following = { id: newId(), onSent: () => undefined, onReply: () => undefined, signal };
+    const ended = await operate(client, who, ORDER, picked.selected, following);
+    if (ended.how !== "answered" || ended.reply.phase !== "result")
+      throw new Error(`not switched: ${ended.how === "answered" ? ended.reply.code : ended.why}`);
+    if (round < WARM_ROUNDS) return;
+    selects.push(between - begun);
+    operates.push(performance.now() - between);
+  });
+  return { select: spreadOf(selects), operate: spreadOf(operates), both: spreadOf(both) };
+}
+
+/** The same broker and library without anything of ours: a question, and its answer. */
+async function bareRounds(broker: string): Promise<Spread> {
+  const connect = async () => {
+    const client = await mqtt.connectAsync(broker);
+    (client.stream as Socket).setNoDelay(true);
+    return client;
+  };
+  const [asker, answerer] = await Promise.all([connect(), connect()]);
+  try {
+    await answerer.subscribeAsync("bare/question", { qos: 1 });
+    await asker.subscribeAsync("bare/answer", { qos: 1 });
+    answerer.on("message", (_topic, payload) => void answerer.publish("bare/answer", payload, { qos: 1 }));
+    const times = await repeated(
+      () =>
+        new Promise<void>((resolve) => {
+          asker.once("message", () => resolve());
+          asker.publish("bare/question", JSON.stringify({ POWER1: "ON" }), { qos: 1 });
+        }),
+    );
+    return spreadOf(times);
+  } finally {
+    await Promise.all([asker.endAsync(true), answerer.endAsync(true)]);
+  }
+}
+
+async function partsOf(folder: string, alice: KeyObject): Promise<Record<"sign" | "verify" | "sync", Spread>> {
+  const message = Buffer.alloc(RECORD_BYTES, "towpath ");
+  const blob = signEd25519(alice, message, NAMESPACES.command);
+  // Preallocated, as the journal's segments are: a file that grows costs more.
+  const disk = openDisk(join(folder, "probe"), "write");
+  disk.create("probe", PROBE_BYTES);
+  try {
+    return {
+      sign: spreadOf(await repeated(() => signEd25519(alice, message, NAMESPACES.command))),
+      verify: spreadOf(await repeated(() => verifySignature(message, blob, NAMESPACES.command))),
+      sync: spreadOf(
+        await repeated((round) => {
+          disk.write("probe", round * RECORD_BYTES, message);
+          disk.sync("probe");
+        }),
+      ),
+    };
+  } finally {
+    disk.close();
+  }
+}
+
+export function benchPower(): Promise<Outcome> {
+  return withScratch(async (scratch) => {
+    const mosquitto = installed("mosquitto");
+    if (mosquitto === null) return skipped();
+    const alice = newKey();
+    const broker = await startBroker(scratch, mosquitto);
+    await startController(scratch, writeSite(scratch, broker, alice));
+    const client = await openSession(scratch, broker);
+    try {
+      const bare = await bareRounds(broker);
+      const rounds = await switching(client, { by: "alice", signer: inProcessSigner(alice) });
+      const parts = await partsOf(scratch.folder, alice);
+      return outcomeOf(rounds, bare, parts);
+    } finally {
+      await client.stop();
+    }
+  });
+}
+
+function outcomeOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" | "verify" | "sync", Spread>>): Outcome {
+  const row = (name: string, { p50, p99 }: Spread): string[] => [name, p50.toFixed(3), p99.toFixed(3)];
+  const ratio = rounded(rounds.both.p50 / bare.p50, 2);
+  return {
+    ok: true,
+    table: {
+      head: ["power, ms", "p50", "p99"],
+      rows: [
+        row("select + operate", rounds.both),
+        row("  select", rounds.select),
+        row("  operate, to its result", rounds.operate),
+        row("bare MQTT.js QoS 1 round trip", bare),
+        row("one signature", parts.sign),
+        row("one verification", parts.verify),
+        row(`one journal record of ${RECORD_BYTES} bytes, synced`, parts.sync),
+      ],
+    },
+    notes: [
+      `${ROUNDS} rounds of \`on\` for an outlet that is on, open session, mosquitto on loopback, no TLS;`,
+      "replies are verified with the site's key. No relay time is in any row.",
+      `select + operate takes ${ratio} times a bare round trip, and is two of them.`,
+    ],
+    goals: [{ what: `bare round trip p50 up to ${BARE_GOAL_MS} ms: ${bare.p50}`, met: bare.p50 <= BARE_GOAL_MS }],
+    figures: { rounds: ROUNDS, ratio, selectOperateMs: rounds.both, ...detailOf(rounds, bare, parts) },
+  };
+}
+
+function detailOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" | "verify" | "sync", Spread>>) {
+  return {
+    selectMs: rounds.select,
+    operateMs: rounds.operate,
+    bareMs: bare,
+    signMs: parts.sign,
+    verifyMs: parts.verify,
+    journalSyncMs: parts.sync,
+  };
+}
+
+function skipped(): Outcome {
+  return {
+    ok: true,
+    table: { head: ["power"], rows: [["SKIPPED: mosquitto is not installed, NOTHING was measured"]] },
+    notes: [],
+    goals: [],
+    figures: { skipped: "mosquitto is not installed" },
+  };
+}
