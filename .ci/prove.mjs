@@ -14,7 +14,9 @@ for (const [name, [program, ...args]] of STEPS) {
   process.stdout.write(`\n== ${name}\n`);
   const begun = Date.now();
   const { status } = spawnSync(program, args, { stdio: "inherit" });
-  process.stdout.write(`== ${name}: ${status === 0 ? "ok" : "FAILED"}, ${((Date.now() - begun) / 1000).toFixed(0)} s\n`);
+  process.stdout.write(
+    `== ${name}: ${status === 0 ? "ok" : "FAILED"}, ${((Date.now() - begun) / 1000).toFixed(0)} s\n`,
+  );
   if (status !== 0) {
     process.stdout.write(`\n${passed} passed, 1 failed\n`);
     process.exit(1);

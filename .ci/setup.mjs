@@ -28,11 +28,16 @@ function checkNode() {
 
 function installPackages() {
   const stamp = `${root}node_modules/.towpath-stamp`;
-  const wanted = createHash("sha256").update(readFileSync(`${root}package-lock.json`)).digest("hex");
+  const wanted = createHash("sha256")
+    .update(readFileSync(`${root}package-lock.json`))
+    .digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   say("installing npm packages (once)");
   // Not `npm ci`: it refuses a lock file without entries for platforms that a registry does not carry.
-  const done = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", 2, 2] });
+  const done = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
   if (done.status !== 0) fail("npm install failed; its words are above");
   writeFileSync(stamp, wanted);
 }
@@ -47,7 +52,9 @@ function linkCommand() {
 }
 
 function has(program) {
-  return ["/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")].some((folder) => existsSync(`${folder}/${program}`));
+  return ["/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")].some((folder) =>
+    existsSync(`${folder}/${program}`),
+  );
 }
 
 function installPrograms() {
@@ -60,11 +67,16 @@ function installPrograms() {
   if (!isRoot && process.env.CI === undefined && !agreed(`install ${names} with sudo apt-get?`)) {
     return say(`left out: ${names}; what needs them is skipped, or fails and says so`);
   }
-  const apt = (args) => spawnSync(isRoot ? "apt-get" : "sudo", [...(isRoot ? [] : ["apt-get"]), ...args], { stdio: ["ignore", 2, 2], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
+  const apt = (args) =>
+    spawnSync(isRoot ? "apt-get" : "sudo", [...(isRoot ? [] : ["apt-get"]), ...args], {
+      stdio: ["ignore", 2, 2],
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    });
   say(`installing ${names}`);
   withoutServices(isRoot, () => {
     apt(["update", "-qq"]);
-    if (apt(["install", "-y", "-qq", "--no-install-recommends", ...packages]).status !== 0) say(`apt-get could not install ${names}`);
+    if (apt(["install", "-y", "-qq", "--no-install-recommends", ...packages]).status !== 0)
+      say(`apt-get could not install ${names}`);
   });
 }
 

@@ -12,7 +12,7 @@ function boardsFolder(): string {
   return BOARDS.find((folder) => existsSync(folder)) ?? fileURLToPath(new URL("../boards", import.meta.url));
 }
 
-export function readConfig(text: string, folder: string, insecureLab: boolean): Checked {
+function readConfig(text: string, folder: string, insecureLab: boolean): Checked {
   const boards = boardsFolder();
   const absolute = (path: string) => (isAbsolute(path) ? path : resolve(folder, path));
   return checkConfig(text, {

@@ -63,7 +63,7 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
     });
     return { ok: false, problems };
   }
-  const value = valueOf(document);
+  const value = resolved(document);
   if (value === undefined) {
     const problem: Problem = {
       where: "site.yaml",
@@ -97,7 +97,7 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
 }
 
 /** Undefined where the aliases cannot be resolved. */
-function valueOf(document: ReturnType<typeof parseDocument>): unknown {
+function resolved(document: ReturnType<typeof parseDocument>): unknown {
   try {
     return document.toJS() ?? {};
   } catch {
@@ -294,7 +294,7 @@ function poweredBy(raw: RawSite): string[] {
   return value === "none" ? [] : [value].flat();
 }
 
-export function isLoopback(url: string): boolean {
+function isLoopback(url: string): boolean {
   const host = new URL(url.replace(/^mqtts?:/, "http:")).hostname;
   return host === "localhost" || host === "[::1]" || /^127\./.test(host);
 }

@@ -79,7 +79,7 @@ export function cuts(ask: Pick<Ask, "verb">): boolean {
 }
 
 /** True when it ends with power on by itself. */
-export function returns(ask: Pick<Ask, "verb" | "args">): boolean {
+function returns(ask: Pick<Ask, "verb" | "args">): boolean {
   return ask.verb === "on" || ask.verb === "cycle" || (ask.verb === "off" && ask.args.forMs !== undefined);
 }
 

@@ -105,7 +105,7 @@ export const CODES = {
 
 export type Code = keyof typeof CODES;
 
-export function isCode(text: string): text is Code {
+function isCode(text: string): text is Code {
   return Object.hasOwn(CODES, text);
 }
 

@@ -15,7 +15,7 @@ type Of<K extends Command["kind"]> = Extract<Command, { kind: K }>;
 
 /** Reads under way at once, over all connections. */
 const READS_AT_ONCE = 16;
-export const WATCH_MS = 60_000;
+const WATCH_MS = 60_000;
 
 /** Null when the sender may look at this console's device (or, with null, at the site), else the refusal. */
 function viewRefusal(turn: Turn, event: Arrived, console: string | null): Code | null {

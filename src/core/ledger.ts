@@ -103,10 +103,10 @@ export interface ClockMap {
 }
 
 const CLOCKS_KEPT = 32;
-export const DECIDED_KEPT = 256;
+const DECIDED_KEPT = 256;
 const CUTS_KEPT = 64;
 
-export const EMPTY_MEMORY: OutletMemory = {
+const EMPTY_MEMORY: OutletMemory = {
   commanded: "unknown",
   commandedAtMs: null,
   lastOnMs: null,

@@ -3,9 +3,7 @@ import type { Switch } from "./plan.ts";
 
 /** Commands as they come off the wire, and the answers to them. `src/protocol` checks the bytes, this names the shape. */
 
-export const POWER_VERBS = ["on", "off", "cycle"] as const;
 export const OPERATE_VERBS = ["on", "off", "cycle", "cancel", "lock", "unlock"] as const;
-export type PowerVerb = (typeof POWER_VERBS)[number];
 export type OperateVerb = (typeof OPERATE_VERBS)[number];
 
 export interface PowerArgs {
@@ -53,8 +51,6 @@ export type Command =
   | (CommandHead & { kind: "watch"; args: { readonly console: string } })
   | (CommandHead & { kind: "trust"; args: { readonly document: string } })
   | (CommandHead & { kind: "sim"; args: { readonly subject: string; readonly fault: string } });
-
-export type CommandKind = Command["kind"];
 
 /** One fact about an outlet; `atMs` is mono of this boot. */
 export interface Fact {

@@ -18,7 +18,7 @@ type Select = Extract<Command, { kind: "select" }>;
 type Operate = Extract<Command, { kind: "operate" }>;
 
 /** An operate whose intent is not on the card by then goes on without it, or is refused. */
-export const SYNC_DEADLINE_MS = 2_000;
+const SYNC_DEADLINE_MS = 2_000;
 
 export function reject(turn: Turn, via: Connection, id: string, refusal: Refusal): Reply {
   const reply: Reply = { id, phase: "rejected", ...refusal };
@@ -203,7 +203,7 @@ function refuseUnrecorded(turn: Turn, { intent, via }: Recording): void {
   turn.reply(via, reply);
 }
 
-export function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
+function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
   const outlet = outletNamed(state.plan, name);
   return outlet === undefined ? "unknown" : drivenPower(state, outlet);
 }

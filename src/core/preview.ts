@@ -41,7 +41,7 @@ export function previewOf(state: SiteState, ask: Ask, refusal: Refusal | null): 
 }
 
 /** The steps of a power verb on these outlets; `off --for` is a cycle with a long wait. */
-export function powerSteps(plan: SitePlan, ask: Ask): Step[] {
+function powerSteps(plan: SitePlan, ask: Ask): Step[] {
   const verb = sequenceVerb(ask);
   return plannedSteps(plan, verb, ask.outlets, offTimeOf(plan, ask));
 }

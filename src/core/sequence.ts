@@ -32,7 +32,7 @@ export interface Sequence {
 /** How long an observation must agree before it counts (contact bounce). */
 export const AGREE_MS = 200;
 /** A relay bank that has not answered by then has failed. */
-export const DRIVE_TIMEOUT_MS = 2_000;
+const DRIVE_TIMEOUT_MS = 2_000;
 
 export function plannedSteps(
   plan: SitePlan,

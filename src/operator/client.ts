@@ -27,8 +27,6 @@ export interface Statement {
   readonly verified: boolean | null;
 }
 
-export type Asked = { ok: true; reply: SiteReply; verified: boolean | null } | { ok: false; reason: string };
-
 export interface Client {
   readonly fleet: string;
   readonly site: string;

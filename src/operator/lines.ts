@@ -49,7 +49,7 @@ export class LineCutter {
   }
 }
 
-export function timeAt(chunk: Chunk, at: number): number {
+function timeAt(chunk: Chunk, at: number): number {
   let monoMs = chunk.monoMs;
   for (const mark of chunk.marks) {
     if (mark.at > at) break;

@@ -65,7 +65,7 @@ export async function freshen(
 }
 
 /** The same move on the same facts; only their age may differ. */
-export function samePreview(one: Preview, other: Preview): boolean {
+function samePreview(one: Preview, other: Preview): boolean {
   const gist = ({ facts, ...rest }: Preview) => {
     const values = Object.entries(facts).map(([name, fact]) => [
       name,

@@ -11,8 +11,6 @@ export const TOPICS = {
   "dn/command": { retained: false, signed: true, qos: 1 },
 } as const;
 
-export type TopicName = keyof typeof TOPICS;
-
 export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** First two hex digits of SHA-256 of `{fleet}/{site}`: consumers share the fleet by it. */

@@ -6,7 +6,7 @@ import { NAME } from "./topics.ts";
 
 /** The body of `trust.json` and `sites.json`. Keys are OpenSSH public key lines: `ssh-ed25519 AAAA… comment`. */
 
-export const KEY_TYPES = [
+const KEY_TYPES = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
   "sk-ssh-ed25519@openssh.com",
@@ -38,7 +38,7 @@ const target = z
   .string()
   .regex(/^[a-z0-9*-]{1,63}\/[a-z0-9*:-]{1,63}$/, { message: "a target is site/device, with * inside a segment" });
 
-export const roleSchema = z.strictObject({ verbs: z.array(z.enum(VERBS)), targets: z.array(target) });
+const roleSchema = z.strictObject({ verbs: z.array(z.enum(VERBS)), targets: z.array(target) });
 
 export const trustBodySchema = z.strictObject({
   v: z.literal(1),

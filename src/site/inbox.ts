@@ -33,7 +33,7 @@ export function receive(message: Incoming, commandTopic: string, keys: Keys, ent
   };
 }
 
-export function signersOf(envelope: Envelope, namespace: Namespace, keys: Pick<Keys, "verify">): string[] {
+function signersOf(envelope: Envelope, namespace: Namespace, keys: Pick<Keys, "verify">): string[] {
   const signers = envelope.sigs.map((signature) => keys.verify(envelope.body, signature, namespace));
   return [...new Set(signers.filter((one) => one !== null))];
 }

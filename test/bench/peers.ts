@@ -16,7 +16,7 @@ export interface Capturing {
   captured(): number[];
 }
 
-export function portName(index: number): string {
+function portName(index: number): string {
   return `p${String(index + 1).padStart(2, "0")}`;
 }
 

@@ -23,7 +23,7 @@ const WARM_ROUNDS = 20;
 const BARE_GOAL_MS = 0.5;
 const RECORD_BYTES = 512;
 const PROBE_BYTES = 1024 * 1024;
-const ORDER = { verb: "on" as const, target: "a1", args: {} };
+const ORDER = { verb: "on" as const, target: "router1", args: {} };
 
 async function timed(work: () => unknown): Promise<number> {
   const begun = performance.now();

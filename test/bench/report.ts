@@ -43,7 +43,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { p50: rounded(percentile(values, 0.5)), p99: rounded(percentile(values, 0.99)) };
 }
 
-export function percentile(values: readonly number[], share: number): number {
+function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

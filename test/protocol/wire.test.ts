@@ -148,7 +148,11 @@ describe("chunks", () => {
       fc.property(arbitrary, ({ boot, offset, monoMs, steps, data, history }) => {
         let at = 0;
         let ms = monoMs;
-        const marks = steps.map((step) => ({ at: (at += step.at), monoMs: (ms += step.ms) }));
+        const marks = steps.map((step) => {
+          at += step.at;
+          ms += step.ms;
+          return { at, monoMs: ms };
+        });
         const chunk: Chunk = { boot, offset, monoMs, marks, data };
         for (const dictionary of [new Uint8Array(), history]) {
           const bytes = encodeChunk(chunk, dictionary);

@@ -9,7 +9,6 @@ import { onTestFinished } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
 export const TOWPATH = join(ROOT, "dist/src/towpath.mjs");
-export const CHECKOUT_TOWPATH = join(ROOT, "src/towpath.mjs");
 
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "towpath-test-"));

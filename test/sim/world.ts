@@ -51,7 +51,7 @@ const TRUST = trustText({
   operators: { alice: { key: OPERATOR_KEYS.alice, role: "operator" }, bob: { key: OPERATOR_KEYS.bob, role: "viewer" } },
 });
 
-export const KEYS: Keys = {
+const KEYS: Keys = {
   sign: (body) => signEd25519(SITE_KEY, body, NAMESPACES.site),
   verify: (body, signature, namespace) => verifySignature(body, signature, namespace)?.fingerprint ?? null,
 };
