@@ -93,11 +93,15 @@ interface Rounds {
   readonly select: Spread;
   readonly operate: Spread;
   readonly both: Spread;
+  /** What the site says in one round: replies, events, its state. */
+  readonly statements: number;
 }
 
 async function switching(client: Client, who: Who): Promise<Rounds> {
   const selects: number[] = [];
   const operates: number[] = [];
+  let heard = 0;
+  const stopListening = client.onMessage(() => heard++);
   const both = await repeated(async (round) => {
     const begun = performance.now();
     const picked = await select(client, who, null, ORDER);
@@ -112,7 +116,9 @@ async function switching(client: Client, who: Who): Promise<Rounds> {
     selects.push(between - begun);
     operates.push(performance.now() - between);
   });
-  return { select: spreadOf(selects), operate: spreadOf(operates), both: spreadOf(both) };
+  stopListening();
+  const statements = rounded(heard / (WARM_ROUNDS + ROUNDS), 1);
+  return { select: spreadOf(selects), operate: spreadOf(operates), both: spreadOf(both), statements };
 }
 
 /** The same broker and library without anything of ours: a question, and its answer. */
@@ -201,7 +207,8 @@ function outcomeOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" |
     notes: [
       `${ROUNDS} rounds of \`on\` for an outlet that is on, open session, mosquitto on loopback, no TLS;`,
       "replies are verified with the site's key. No relay time is in any row.",
-      `select + operate takes ${ratio} times a bare round trip, and is two of them.`,
+      `select + operate takes ${ratio} times a bare round trip: two signed commands, and ${rounds.statements} statements`,
+      "(replies, events, state) that the site signs and the operator verifies, with the ledger synced in between.",
     ],
     goals: [{ what: `bare round trip p50 up to ${BARE_GOAL_MS} ms: ${bare.p50}`, met: bare.p50 <= BARE_GOAL_MS }],
     figures: { rounds: ROUNDS, ratio, selectOperateMs: rounds.both, ...detailOf(rounds, bare, parts) },
@@ -210,6 +217,7 @@ function outcomeOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" |
 
 function detailOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" | "verify" | "sync", Spread>>) {
   return {
+    statementsPerRound: rounds.statements,
     selectMs: rounds.select,
     operateMs: rounds.operate,
     bareMs: bare,
