@@ -10,7 +10,7 @@ import { createTtyPort } from "../src/console/tty-port.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
-import type { Offer } from "../src/core/trust.ts";
+import { acceptTrust, type Offer } from "../src/core/trust.ts";
 import { writeWhole } from "../src/disk/disk.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
@@ -52,6 +52,9 @@ export interface ComposeOptions {
 /** A reason not to start that is not a bug; exit code 2. */
 export class StartRefused extends Error {}
 
+const verifier: Keys["verify"] = (body, signature, namespace) =>
+  verifySignature(body, signature, namespace)?.fingerprint ?? null;
+
 const CLOCK_EVERY_MS = 30_000;
 
 export async function startController(options: ComposeOptions): Promise<Controller> {
@@ -61,9 +64,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     throw new StartRefused(`${error.message}; stop it, or use another data folder`);
   });
   // What can be refused is refused before anything is made.
-  const verify: Keys["verify"] = (body, signature, namespace) =>
-    verifySignature(body, signature, namespace)?.fingerprint ?? null;
-  const trust = loadTrust(config, { verify });
+  const trust = loadTrust(config, verifier);
   if (!existsSync(config.data)) mkdirSync(config.data);
   const siteKey = loadSiteKey(join(config.data, "site.key"), `${config.plan.fleet}/${config.plan.site}`);
   log({ level: "info", code: siteKey.fresh ? "key.made" : "key.loaded", key: siteKey.publicLine });
@@ -85,7 +86,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     }
     config = last;
   }
-  const keys: Keys = { sign: (body) => signEd25519(siteKey.key, body, NAMESPACES.site), verify };
+  const keys: Keys = { sign: (body) => signEd25519(siteKey.key, body, NAMESPACES.site), verify: verifier };
   const boot = bootNumber();
   const start = nextStart(durable, boot);
 
@@ -127,6 +128,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
       start,
       version: options.version,
       siteKey: siteKey.publicLine,
+      configSha256: config.sha256,
+      tracks: journal.recovered.tracks,
       lines: bank.levels(),
       trust: trust.offers,
       notes: [...options.notes, ...owedNotes(missing), ...trust.notes],
@@ -191,10 +194,10 @@ interface LoadedTrust {
 const storedTrust = (config: SiteConfig) => join(config.data, "trust.json");
 
 /** The stored document rules; the configured file is the first one, and later an offer like any other. */
-function loadTrust(config: SiteConfig, keys: Pick<Keys, "verify">): LoadedTrust {
+function loadTrust(config: SiteConfig, verify: Keys["verify"]): LoadedTrust {
   const read = (file: string): { text: string | null; offer: Offer | null } => {
     const text = existsSync(file) ? readFileSync(file, "utf8") : null;
-    return { text, offer: text === null ? null : readOffer(text, keys) };
+    return { text, offer: text === null ? null : readOffer(text, { verify }) };
   };
   const stored = read(storedTrust(config));
   const notes: { code: Code; detail: string }[] = [];
@@ -203,11 +206,25 @@ function loadTrust(config: SiteConfig, keys: Pick<Keys, "verify">): LoadedTrust 
   const offers = stored.offer ? [stored.offer] : [];
   if (config.trustFile === null) return { offers, notes, fileText: null };
   const file = read(config.trustFile);
-  if (file.offer !== null) return { offers: [...offers, file.offer], notes, fileText: file.text };
-  const detail = `${config.trustFile} ${file.text === null ? "is not there" : "is not a signed trust document"}`;
+  const wrong = trustFileProblem(config, verify);
+  if (file.offer !== null && wrong === null) return { offers: [...offers, file.offer], notes, fileText: file.text };
+  const detail = `${config.trustFile} ${wrong ?? ""}`;
   if (stored.text === null)
-    throw new StartRefused(`trust: ${detail}; make it with \`towpath trust init\` and \`trust sign\``);
+    throw new StartRefused(`trust: ${detail}; make it with \`towpath trust init\` and \`towpath trust sign\``);
   return { offers, notes: [...notes, { code: "trust.invalid", detail }], fileText: null };
+}
+
+/** What is wrong with the configured trust file by itself; null when nothing is, or none is configured. */
+export function trustFileProblem(config: SiteConfig, verify: Keys["verify"] = verifier): string | null {
+  if (config.trustFile === null) return null;
+  if (!existsSync(config.trustFile)) return "is not there";
+  const offer = readOffer(readFileSync(config.trustFile, "utf8"), { verify });
+  if (offer === null) return "is not a signed trust document";
+  const accepted = acceptTrust(null, offer, config.plan.fleet, null);
+  if (accepted.ok) return null;
+  return accepted.code === "trust.signatures"
+    ? "does not have enough root signatures"
+    : `is for the fleet ${offer.document.fleet}`;
 }
 
 /** What was taken from the configured file is stored, so that it rules from now on. */

@@ -58,14 +58,24 @@ function readFile(file: string): string | null {
   }
 }
 
+/** What the config names on this machine and is not as it must be. */
 function folderProblems(config: SiteConfig): Problem[] {
+  const problems: Problem[] = [];
   const parent = dirname(config.data);
-  const problem = (where: string, what: string, todo: string): Problem[] => [{ where, what, todo }];
-  if (existsSync(config.data))
-    return statSync(config.data).isDirectory()
-      ? []
-      : problem("data", `${config.data} is not a folder`, "Choose a folder.");
-  return existsSync(parent) ? [] : problem("data", `${parent} does not exist`, `Make it: mkdir -p ${parent}`);
+  if (existsSync(config.data) && !statSync(config.data).isDirectory()) {
+    problems.push({ where: "data", what: `${config.data} is not a folder`, todo: "Choose a folder." });
+  } else if (!existsSync(parent)) {
+    problems.push({ where: "data", what: `${parent} does not exist`, todo: `Make it: mkdir -p ${parent}` });
+  }
+  for (const [name, file] of Object.entries(config.tls)) {
+    if (file === undefined || existsSync(file)) continue;
+    problems.push({
+      where: `link.tls.${name}`,
+      what: `${file} is not there`,
+      todo: "Correct the path, or put the file there.",
+    });
+  }
+  return problems;
 }
 
 /** Also when the file is no longer YAML: the line that names the data folder is enough. */

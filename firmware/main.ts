@@ -2,7 +2,7 @@ import { outletWithout, type Problem } from "../src/config/config.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { packageVersion } from "../src/version.ts";
-import { type Controller, StartRefused, startController } from "./compose.ts";
+import { type Controller, StartRefused, startController, trustFileProblem } from "./compose.ts";
 import { lastGood, loadConfig, rememberConfig } from "./config-file.ts";
 
 /** `towpath controller`: runs or checks one site. */
@@ -29,6 +29,15 @@ export function checkSite(configFile: string, insecureLab: boolean): CheckReport
   const loaded = loadConfig(configFile, { insecureLab, mayFallBack: false });
   if (!loaded.ok) return { ok: false, problems: loaded.problems, outlets: {} };
   const { config } = loaded;
+  const wrong = trustFileProblem(config);
+  if (wrong !== null) {
+    const problem = {
+      where: "trust",
+      what: `${config.trustFile} ${wrong}`,
+      todo: "Make it with `towpath trust init` and `towpath trust sign`.",
+    };
+    return { ok: false, problems: [problem], outlets: {} };
+  }
   const outlets = Object.values(config.plan.outlets).map(({ name, contact }) => {
     const without = (when: "off" | "booting" | "crashed") => outletWithout(config.board, contact, when);
     return [name, { off: without("off"), booting: without("booting"), crashed: without("crashed") }];

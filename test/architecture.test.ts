@@ -20,7 +20,7 @@ interface Rule {
 const RULES: Record<string, Rule> = {
   core: { may: [] },
   protocol: { may: ["core"], packages: ["zod"], node: ["crypto", "zlib"] },
-  config: { may: ["core", "protocol"], packages: ["zod", "yaml"] },
+  config: { may: ["core", "protocol"], packages: ["zod", "yaml"], node: ["crypto"] },
   site: { may: ["core", "protocol"], types: EDGES, node: [] },
   disk: { may: [], node: "all" },
   linux: { may: [], packages: ["koffi"], node: "all" },

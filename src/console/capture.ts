@@ -1,5 +1,6 @@
 import type { Event } from "../core/events.ts";
-import type { CaptureItem, Gap, TrackHead } from "../journal/store.ts";
+import type { Gap } from "../journal/range.ts";
+import type { CaptureItem, TrackHead } from "../journal/store.ts";
 import type { Port } from "./port.ts";
 
 /** From ports to the journal: every byte gets its offset, every possible loss is declared. */

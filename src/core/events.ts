@@ -21,6 +21,10 @@ export type Event =
       version: string;
       /** The site's public key line, for people to compare. */
       siteKey: string;
+      /** SHA-256 of the config's text, hex. */
+      configSha256: string;
+      /** Where each capture track stood at the start. */
+      tracks: Readonly<Record<string, { readonly boot: number; readonly next: number }>>;
       /** Levels as read from the board: relay number to energised. */
       lines: Readonly<Record<number, boolean>>;
       /** Stored document first, then the one from the config; each already known to be well formed. */

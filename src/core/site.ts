@@ -79,11 +79,11 @@ function unreachable(event: never): void {
 }
 
 function onStarted(turn: Turn, event: Extract<Event, { type: "started" }>): void {
-  const { plan, durable, boot, start, version, siteKey } = event;
+  const { plan, durable, boot, start, version, siteKey, configSha256, tracks } = event;
   const lines = Object.fromEntries(
     Object.entries(event.lines).map(([relay, value]) => [relay, { value, atMs: turn.nowMs }]),
   );
-  turn.set({ plan, durable, boot, start, version, siteKey, lines });
+  turn.set({ plan, durable, boot, start, version, siteKey, configSha256, tracks, lines });
   turn.append([{ kind: "start", start, version }], { sync: true });
   for (const note of event.notes)
     turn.append([{ kind: "config", code: note.code, detail: note.detail }], { sync: false });

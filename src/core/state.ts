@@ -59,6 +59,8 @@ export interface SiteState {
   readonly start: number;
   readonly version: string;
   readonly siteKey: string;
+  readonly configSha256: string;
+  readonly tracks: Readonly<Record<string, { readonly boot: number; readonly next: number }>>;
   readonly durable: Durable;
   readonly trust: TrustDocument | null;
   readonly selections: Selections;
@@ -95,6 +97,8 @@ export const EMPTY_STATE: SiteState = {
   start: 0,
   version: "",
   siteKey: "",
+  configSha256: "",
+  tracks: {},
   durable: EMPTY_DURABLE,
   trust: null,
   selections: [],

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
-import type { CaptureItem, LedgerLine, Range, Recovered, TrackStat } from "./store.ts";
+import type { Range } from "./range.ts";
+import type { CaptureItem, LedgerLine, Recovered, TrackStat } from "./store.ts";
 
 /** The main thread's end of the journal: it hands over and is told; it never waits for the card. */
 

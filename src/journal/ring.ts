@@ -20,8 +20,8 @@ export interface RingOptions {
   /** Payload of a new segment's head: what must survive the loss of all segments before it. */
   readonly head: () => Uint8Array;
   /**
-   * Chance, once for each life that writes: the first record after an open. Without it a record that is written again
-   * byte for byte would make what an earlier life left behind it valid.
+   * 8 bytes of chance, after each open and at the begin of each segment. Without them a record that is written again
+   * byte for byte would make valid what an earlier life left behind it.
    */
   readonly salt: () => Uint8Array;
 }
@@ -40,6 +40,8 @@ export interface Ring {
   read(segment: Segment): Generator<StoredRecord>;
 }
 
+const SALT_ROOM = RECORD_HEADER + 64;
+
 /** Splits a quota into segments: at most 4 MiB each, at least four of them. */
 export function segmentation(quotaBytes: number): { segmentBytes: number; segments: number } {
   const segmentBytes = Math.max(64 * 1024, Math.min(4 * 1024 * 1024, Math.floor(quotaBytes / 8)));
@@ -54,13 +56,17 @@ export function openRing(disk: Disk, prefix: string, options: RingOptions): Ring
   let unsynced = false;
   let salted = false;
 
+  /** The segment to write to, with this life's salt in it. */
   const current = (): Segment => {
     const segment = segments.at(-1);
-    if (segment === undefined || salted) return segment ?? roll();
-    const life: StoredRecord = { kind: KIND.life, track: 0, boot: 0, position: 0, monoMs: 0, payload: options.salt() };
-    const fits = segment.end + RECORD_HEADER + life.payload.length <= options.segmentBytes;
+    if (segment === undefined) return roll();
+    if (salted) return segment;
+    return segment.end + SALT_ROOM <= options.segmentBytes ? putSalt(segment) : roll();
+  };
+
+  const putSalt = (segment: Segment): Segment => {
     salted = true;
-    return fits ? put(segment, life) : roll();
+    return put(segment, { kind: KIND.life, track: 0, boot: 0, position: 0, monoMs: 0, payload: options.salt() });
   };
 
   const write = (): void => {
@@ -96,8 +102,7 @@ export function openRing(disk: Disk, prefix: string, options: RingOptions): Ring
     const segment: Segment = { name, generation, end: 0, head };
     segments = [...segments.filter((one) => one.name !== name), segment];
     crc = 0;
-    salted = true;
-    return put(segment, head);
+    return putSalt(put(segment, head));
   };
 
   return {

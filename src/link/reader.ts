@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Connection, Effect, Event, ReadResult } from "../core/events.ts";
 import type { ReadArgs } from "../core/messages.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Piece, Range } from "../journal/store.ts";
+import type { Piece, Range } from "../journal/range.ts";
 import { type Chunk, DICTIONARY_LIMIT, encodeChunk, type Mark } from "../protocol/chunk.ts";
 import { topicText } from "../protocol/topics.ts";
 

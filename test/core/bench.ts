@@ -97,6 +97,8 @@ export class Bench {
       start,
       version: "test",
       siteKey: "",
+      configSha256: "",
+      tracks: {},
       lines: { ...this.lines },
       trust: trust ? [{ document: trust, signers: ["root"] }] : [],
       notes: [],

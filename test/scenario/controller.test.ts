@@ -66,6 +66,12 @@ describe("the controller", () => {
     expect(refused).toMatchObject({ code: 2 });
     expect(refused.err).toContain("trust");
     writeFileSync(site.trust, text);
+    await towpath(["trust", "add", "bob", "--key", join(site.folder, "vera.pub"), "--trust", site.trust]);
+    const unsigned = await towpath(["controller", "--config", site.config, "--check"]);
+    expect(unsigned).toMatchObject({ code: 2 });
+    expect(unsigned.err).toContain("not have enough root signatures");
+    expect((await towpath(["controller", "--config", site.config])).code).toBe(2);
+    writeFileSync(site.trust, text);
     const first = await startController(site.config);
     first.child.kill("SIGTERM");
     await first.ended;

@@ -194,6 +194,8 @@ export class World {
           start,
           version: "sim",
           siteKey: "",
+          configSha256: "",
+          tracks: {},
           lines: { ...this.levels },
           trust: offer === null ? [] : [offer],
           notes: [],

@@ -1,0 +1,112 @@
+import type { Problem, Surroundings } from "./config.ts";
+import type { Board, RawConsole, RawSite } from "./schema.ts";
+
+/** What names what in `site.yaml`: missing references, two owners of one thing, circles. */
+
+export function referenceProblems(raw: RawSite, board: Board | null, surroundings: Surroundings): Problem[] {
+  const problems: Problem[] = [];
+  const add = (where: string, what: string, todo: string) => problems.push({ where, what, todo });
+  const known = (where: string, names: readonly string[], all: object, what: string) => {
+    for (const name of names) {
+      if (!Object.hasOwn(all, name))
+        add(where, `there is no ${what} "${name}"`, `Define it under ${what}s:, or correct the name.`);
+    }
+  };
+  twice(
+    Object.entries(raw.outlets).map(([name, one]) => [String(one.relay), `outlets.${name}.relay`]),
+    "relay",
+    add,
+  );
+  twice(
+    Object.entries(raw.consoles).map(([name, one]) => [portKey(one), `consoles.${name}.port`]),
+    "port",
+    add,
+  );
+  twice(
+    Object.entries(raw.devices).flatMap(([name, one]) =>
+      one.consoles.map((console): [string, string] => [console, `devices.${name}.consoles`]),
+    ),
+    "console",
+    add,
+  );
+  for (const [name, outlet] of Object.entries(raw.outlets)) {
+    if (board && outlet.relay > board.relays)
+      add(`outlets.${name}.relay`, `the board has ${board.relays} relays`, "Use one that is there.");
+    const input = outlet.observe?.input;
+    if (board && input !== undefined && !inputsOf(board).includes(input)) {
+      add(
+        `outlets.${name}.observe.input`,
+        `the board has no input "${input}"`,
+        `It has ${inputsOf(board)[0]} to ${inputsOf(board).at(-1)}.`,
+      );
+    }
+  }
+  for (const [name, device] of Object.entries(raw.devices)) {
+    known(`devices.${name}.outlets`, device.outlets, raw.outlets, "outlet");
+    known(`devices.${name}.consoles`, device.consoles, raw.consoles, "console");
+    known(`devices.${name}.after`, device.after, raw.devices, "device");
+  }
+  for (const circle of circles(raw))
+    add(`devices.${circle[0]}.after`, `a circle: ${circle.join(" → ")}`, "Break the circle.");
+  known("controller.poweredBy", poweredBy(raw), raw.outlets, "outlet");
+  known("controller.path", raw.controller?.path ?? [], raw.outlets, "outlet");
+  for (const [name, one] of Object.entries(raw.consoles)) {
+    if ("sim" in one.port) known(`consoles.${name}.port.sim`, [one.port.sim], raw.devices, "device");
+  }
+  for (const [index, url] of (raw.link?.brokers ?? []).entries()) {
+    if (url.startsWith("mqtt://") && !isLoopback(url) && !surroundings.insecureLab) {
+      add(
+        `link.brokers.${index}`,
+        "plaintext beyond this machine",
+        "Use mqtts://, or start with --insecure-lab in a lab.",
+      );
+    }
+  }
+  return problems;
+}
+
+function inputsOf(board: Board): string[] {
+  return Array.from({ length: board.inputs }, (_, index) => `s${index + 1}`);
+}
+
+function twice(
+  owners: readonly (readonly [thing: string, where: string])[],
+  what: string,
+  add: (where: string, what: string, todo: string) => void,
+): void {
+  const first = new Map<string, string>();
+  for (const [thing, where] of owners) {
+    const before = first.get(thing);
+    if (before !== undefined) add(where, `${what} ${thing} is already used by ${before}`, "One owner each.");
+    else first.set(thing, where);
+  }
+}
+
+function portKey(console: RawConsole): string {
+  return JSON.stringify(Object.entries(console.port).sort());
+}
+
+export function poweredBy(raw: RawSite): string[] {
+  const value = raw.controller?.poweredBy ?? "none";
+  return value === "none" ? [] : [value].flat();
+}
+
+function isLoopback(url: string): boolean {
+  const host = new URL(url.replace(/^mqtts?:/, "http:")).hostname;
+  return host === "localhost" || host === "[::1]" || /^127\./.test(host);
+}
+
+/** Each circle of `after` once. */
+function circles(raw: RawSite): string[][] {
+  const found: string[][] = [];
+  const done = new Set<string>();
+  const visit = (name: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(name);
+    if (at >= 0) return void found.push([...trail.slice(at), name]);
+    if (done.has(name)) return;
+    for (const before of raw.devices[name]?.after ?? []) visit(before, [...trail, name]);
+    done.add(name);
+  };
+  for (const name of Object.keys(raw.devices)) visit(name, []);
+  return found;
+}
