@@ -7,13 +7,17 @@ export default defineConfig({
       {
         test: {
           name: "fast",
-          include: [
-            "test/*.test.ts",
-            "test/{core,protocol,config,journal,access,link,console,contract,site,sim,disk,operator}/**/*.test.ts",
-          ],
+          include: ["test/*.test.ts", "test/{core,protocol,config,journal,access,link,contract,operator}/**/*.test.ts"],
           pool: "threads",
           isolate: false,
           testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "stories",
+          include: ["test/sim/**/*.test.ts"],
+          testTimeout: 300_000,
         },
       },
       {

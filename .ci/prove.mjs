@@ -6,6 +6,7 @@ const STEPS = [
   ["lint", ["npx", "biome", "check", "--error-on-warnings", "."]],
   ["unused", ["npx", "knip"]],
   ["fast tests", ["npx", "vitest", "run", "--project", "fast"]],
+  ["seeded worlds", ["npx", "vitest", "run", "--project", "stories"]],
   ["scenarios", ["npx", "vitest", "run", "--project", "world"]],
 ];
 

@@ -9,7 +9,7 @@ import { decodeRecord, encodeRecord, KIND, PAYLOAD_LIMIT, RECORD_HEADER, type St
 export interface Segment {
   readonly name: string;
   readonly generation: number;
-  /** Where its valid records end. */
+  /** Where its valid records end, at the latest: of an older one only its size is known before it is read. */
   end: number;
   readonly head: StoredRecord;
 }
@@ -52,7 +52,7 @@ export function openRing(disk: Disk, prefix: string, options: RingOptions): Ring
   let segments = findSegments(disk, prefix);
   let queue: Uint8Array[] = [];
   let queued = 0;
-  let crc = crcAtEnd(disk, segments.at(-1));
+  let crc = scanNewest(disk, segments.at(-1));
   let unsynced = false;
   let salted = false;
 
@@ -137,25 +137,28 @@ function* scan(bytes: Buffer) {
   }
 }
 
+/** By their heads alone: a ring of gigabytes must not be read whole before the first byte can be written. */
 function findSegments(disk: Disk, prefix: string): Segment[] {
-  const found: Segment[] = [];
-  for (const name of disk.list().filter((one) => one.startsWith(`${prefix}-`) && one.endsWith(".seg"))) {
-    const bytes = Buffer.from(disk.read(name, 0, disk.size(name)));
-    let segment: Segment | null = null;
-    for (const { record, generation, end } of scan(bytes)) {
-      if (segment === null && record.kind !== KIND.head) break;
-      const head: StoredRecord = segment?.head ?? { ...record, payload: Uint8Array.from(record.payload) };
-      segment = { name, generation, end, head };
-    }
-    if (segment !== null) found.push(segment);
-  }
+  const names = disk.list().filter((one) => one.startsWith(`${prefix}-`) && one.endsWith(".seg"));
+  const found = names.flatMap((name): Segment[] => {
+    const size = disk.size(name);
+    const first = Buffer.from(disk.read(name, 0, RECORD_HEADER));
+    if (first.length < RECORD_HEADER) return [];
+    const length = Math.min(size, RECORD_HEADER + first.readUInt32BE(4), RECORD_HEADER + PAYLOAD_LIMIT);
+    const decoded = decodeRecord(Buffer.from(disk.read(name, 0, length)), 0, null, 0);
+    if (decoded === null || decoded.record.kind !== KIND.head) return [];
+    return [{ name, generation: decoded.generation, end: size, head: decoded.record }];
+  });
   return found.sort((a, b) => a.generation - b.generation);
 }
 
-function crcAtEnd(disk: Disk, segment: Segment | undefined): number {
+/** Where the newest segment really ends, and the checksum to go on from. */
+function scanNewest(disk: Disk, segment: Segment | undefined): number {
   let crc = 0;
   if (segment === undefined) return crc;
-  for (const decoded of scan(Buffer.from(disk.read(segment.name, 0, segment.end)))) crc = decoded.crc;
+  let end = 0;
+  for (const decoded of scan(Buffer.from(disk.read(segment.name, 0, segment.end)))) ({ crc, end } = decoded);
+  segment.end = end;
   return crc;
 }
 

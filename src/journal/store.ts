@@ -90,13 +90,30 @@ export class JournalStore {
     return { snapshot: textOf(newest.head.payload) || null, records };
   }
 
+  /** Only the newest segment: its head tells where every track stood when it began. */
   private recoverCapture(): void {
-    for (const segment of this.capture.segments()) {
-      for (const record of this.capture.read(segment)) {
-        if (record.kind === KIND.head) this.learnHead(record.payload);
-        this.note(segment, record);
-      }
+    const newest = this.capture.segments().at(-1);
+    if (newest !== undefined) this.spansOf(newest);
+  }
+
+  /** What a segment holds, read when it is first asked for. */
+  private spansOf(segment: Segment): readonly Span[] {
+    const known = this.spans.get(keyOf(segment));
+    if (known !== undefined) return known;
+    const newest = segment === this.capture.segments().at(-1);
+    this.spans.set(keyOf(segment), []);
+    for (const record of this.capture.read(segment)) {
+      if (newest && record.kind === KIND.head) this.learnHead(record.payload);
+      this.note(segment, record, newest);
     }
+    return this.spans.get(keyOf(segment)) ?? [];
+  }
+
+  /** Reads one more old segment ahead of the first question. False when all are known. */
+  warm(): boolean {
+    const cold = this.capture.segments().findLast((segment) => !this.spans.has(keyOf(segment)));
+    if (cold !== undefined) this.spansOf(cold);
+    return cold !== undefined;
   }
 
   private captureHead(): Uint8Array {
@@ -205,7 +222,7 @@ export class JournalStore {
     const segment = this.capture.segments().at(-1);
     if (segment === undefined) return;
     if (segment !== before) this.forgetRecycled();
-    this.note(segment, record);
+    this.note(segment, record, true);
   }
 
   /** A recycled segment has a new generation under an old name: what it held is gone. */
@@ -214,7 +231,7 @@ export class JournalStore {
     for (const key of this.spans.keys()) if (!living.has(key)) this.spans.delete(key);
   }
 
-  private note(segment: Segment, record: StoredRecord): void {
+  private note(segment: Segment, record: StoredRecord, latest: boolean): void {
     if (record.kind !== KIND.data && record.kind !== KIND.gap) return;
     const spans = this.spans.get(keyOf(segment)) ?? [];
     const length = record.kind === KIND.data ? record.payload.length : (gapOf(record).length ?? 0);
@@ -230,7 +247,7 @@ export class JournalStore {
       spans[last] = { ...before, next, bytes: before.bytes + bytes, gaps: before.gaps + gaps };
     }
     this.spans.set(keyOf(segment), spans);
-    this.heads.set(record.track, { boot: record.boot, next });
+    if (latest) this.heads.set(record.track, { boot: record.boot, next });
   }
 
   private idOf(name: string): number {
@@ -279,7 +296,7 @@ export class JournalStore {
 
   private segmentsWith(track: number, boot: number): { segment: Segment; span: Span }[] {
     return this.capture.segments().flatMap((segment) => {
-      const spans = this.spans.get(keyOf(segment)) ?? [];
+      const spans = this.spansOf(segment);
       const span = spans.find((one) => one.track === track && one.boot === boot);
       return span === undefined ? [] : [{ segment, span }];
     });
@@ -318,7 +335,7 @@ export class JournalStore {
   stat(): Record<string, TrackStat> {
     const stats: Record<string, TrackStat> = {};
     for (const [name, id] of this.ids) {
-      const spans = this.capture.segments().flatMap((one) => this.spans.get(keyOf(one)) ?? []);
+      const spans = this.capture.segments().flatMap((one) => this.spansOf(one));
       const mine = spans.filter((one) => one.track === id);
       const boots = [...new Set(mine.map((one) => one.boot))].map((boot) => {
         const held = mine.filter((one) => one.boot === boot);

@@ -101,6 +101,7 @@ function handle(message: ToWorker): void {
         store.sync("ledger");
       });
       if (timer !== null) clearTimeout(timer);
+      clearInterval(warming);
       tell({ type: "closed" });
       port?.close();
       return;
@@ -114,6 +115,12 @@ function readSafely(message: Extract<ToWorker, { type: "read" }>) {
     return null;
   }
 }
+
+/** A full ring is read in the background, a segment at a time: capture and power do not wait for it. */
+const WARM_EVERY_MS = 20;
+const warming = setInterval(() => {
+  if (!store.warm()) clearInterval(warming);
+}, WARM_EVERY_MS);
 
 port.on("message", handle);
 tell({ type: "opened", recovered: store.recovered });

@@ -124,11 +124,11 @@ function recordsOf(message: { topic: string; payload: Uint8Array }): Json[] {
 }
 
 function lineOf(record: Json, clocks: readonly ClockAt[]): string {
-  const { seq, boot, mono, kind, reply: _, ...rest } = record;
+  const { seq, boot, mono, kind, reply: _, intent, ...rest } = record;
   const clock = clocks.find((one) => one.boot === boot);
   const time =
     clock === undefined ? `boot ${boot} +${mono} ms` : new Date(clock.wall + (Number(mono) - clock.mono)).toISOString();
-  const detail = Object.entries(rest).map(
+  const detail = Object.entries({ ...rest, ...asRecord(intent) }).map(
     ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
   return safe(`${time} #${seq} ${kind} ${detail.join(" ")}`);

@@ -123,7 +123,7 @@ class Switching {
       if (preview.refusal !== null) return this.refused({ id: "", phase: "rejected", ...preview.refusal });
       if (!(await this.agreed(preview))) {
         note("Nothing was sent.");
-        return EXIT.done;
+        return EXIT.silent;
       }
       const fresh = await freshen(this.client, this.who, this.context.trust, this.order, first.selected);
       if (fresh === null) {
