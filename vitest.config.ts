@@ -25,6 +25,7 @@ export default defineConfig({
           name: "world",
           include: ["test/scenario/**/*.test.ts"],
           pool: "forks",
+          maxWorkers: 2,
           globalSetup: ["test/scenario/build.ts"],
           testTimeout: 300_000,
           hookTimeout: 60_000,
