@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration, framing, name, rate, size } from "./units.ts";
+import { duration, framing, name, rate, ringSize } from "./units.ts";
 
 /** `site.yaml` as it is written (design, section 8). What the references mean is checked in `config.ts`. */
 
@@ -58,7 +58,7 @@ export const siteSchema = z.strictObject({
   local: path.optional(),
   trust: path.optional(),
   journal: z
-    .strictObject({ capture: size.default(256e6), ledger: size.default(32e6) })
+    .strictObject({ capture: ringSize.default(256e6), ledger: ringSize.default(32e6) })
     .default({ capture: 256e6, ledger: 32e6 }),
   controller: z
     .strictObject({ poweredBy: z.union([z.literal("none"), name, names]).default("none"), path: names.default([]) })

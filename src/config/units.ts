@@ -16,11 +16,14 @@ function reading<T>(what: string, read: (text: string) => T | null) {
 
 export const duration = reading("a duration; write 500ms, 5s, 10m or 2h", parseDuration);
 
-export const size = reading("a size; write 64MB or 4GB", (text) => {
+const size = reading("a size; write 64MB or 4GB", (text) => {
   const found = /^(\d+(?:\.\d+)?)\s*(KB|MB|GB|KiB|MiB|GiB)$/.exec(text);
   const unit = { KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }[found?.[2] ?? ""];
   return unit === undefined ? null : Math.round(Number(found?.[1]) * unit);
 });
+
+/** A ring of the journal has at least eight segments of 128 KiB. */
+export const ringSize = size.refine((bytes) => bytes >= 1e6, { message: "too small; at least 1MB" });
 
 export const rate = reading("a rate; write 6/h", (text): RateLimit | null => {
   const found = /^(\d+)\/(s|m|h|d)$/.exec(text);

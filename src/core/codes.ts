@@ -36,7 +36,7 @@ export const CODES = {
   "operator.mismatch": ["The message names another operator than its key.", "Use the key of the operator it names."],
   "trust.none": [
     "The site has no trust document: nobody can switch anything.",
-    "Set `trust:` in site.yaml, or `towpath trust push`.",
+    "Set `trust:` in site.yaml and start it again.",
   ],
   "trust.behind": ["The command was made under a newer trust than the site has.", "`towpath trust push SITE` first."],
   "trust.changed": ["The trust changed between select and operate.", "Select again."],

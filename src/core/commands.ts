@@ -110,6 +110,8 @@ export function onTrust(turn: Turn, event: Arrived, command: Of<"trust">): void 
   const refused = (code: Code) => void reject(turn, event.via, command.id, { code, detail: "" });
   const { state } = turn;
   if (event.offer === null) return refused("trust.invalid");
+  // Whose roots would it be checked against? The first document comes with the config, from who has the machine.
+  if (state.trust === null) return refused("trust.none");
   if (state.trustChange !== null) return refused("outlet.busy");
   const accepted = acceptTrust(state.trust, event.offer, state.plan.fleet, state.durable.trust);
   if (!accepted.ok) return refused(accepted.code);

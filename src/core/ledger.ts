@@ -103,8 +103,9 @@ export interface ClockMap {
 }
 
 const CLOCKS_KEPT = 32;
-const DECIDED_KEPT = 256;
+const DECIDED_KEPT = 128;
 const CUTS_KEPT = 64;
+const FAILURES_KEPT = 4;
 
 const EMPTY_MEMORY: OutletMemory = {
   commanded: "unknown",
@@ -241,7 +242,14 @@ function remember(durable: Durable, outlet: string, memory: OutletMemory): Durab
   return { ...durable, outlets: { ...durable.outlets, [outlet]: memory } };
 }
 
+/** What is kept of an answer: the verdict. Facts grow old, and the snapshot must stay small. */
+function withoutFacts(reply: Reply): Reply {
+  const { facts: _, ...kept } = reply;
+  const failures = Array.isArray(kept.failures) ? kept.failures.slice(0, FAILURES_KEPT) : undefined;
+  return failures === undefined ? kept : { ...kept, failures };
+}
+
 function decide(durable: Durable, id: string, by: string, reply: Reply): Durable {
   const others = durable.decided.filter((one) => one.id !== id);
-  return { ...durable, decided: [...others, { id, by, reply }].slice(-DECIDED_KEPT) };
+  return { ...durable, decided: [...others, { id, by, reply: withoutFacts(reply) }].slice(-DECIDED_KEPT) };
 }

@@ -25,6 +25,8 @@ export function stepSite(
 ): { state: SiteState; effects: readonly Effect[] } {
   const turn = new Turn(state, nowMs);
   route(turn, event);
+  // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
+  runSequences(turn);
   publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
@@ -52,7 +54,7 @@ function route(turn: Turn, event: Event): void {
       return onRelayDriven(turn, event);
     case "input-sensed":
       turn.set({ inputs: { ...turn.state.inputs, [event.input]: { value: event.present, atMs: turn.nowMs } } });
-      return runSequences(turn);
+      return;
     case "trust-stored":
       return onTrustStored(turn, event);
     case "console-changed":
@@ -67,7 +69,6 @@ function route(turn: Turn, event: Event): void {
       return onFaultSet(turn, event);
     case "tick":
       checkDeadlines(turn);
-      runSequences(turn);
       return flushIgnored(turn);
     default:
       return unreachable(event);

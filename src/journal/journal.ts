@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { Range } from "./range.ts";
+import type { Gap, Range } from "./range.ts";
 import type { CaptureItem, LedgerLine, Recovered, TrackStat } from "./store.ts";
 
 /** The main thread's end of the journal: it hands over and is told; it never waits for the card. */
@@ -11,9 +11,35 @@ export interface WorkerOptions {
   readonly tracks: readonly string[];
 }
 
+/** A capture item whose data lies in one block with that of its neighbours, in order: one transfer, not hundreds of copies. */
+export type PackedItem = Omit<CaptureItem, "content"> & { readonly length: number; readonly gap: Gap | null };
+
+export function pack(items: readonly CaptureItem[]): { items: PackedItem[]; bytes: Uint8Array<ArrayBuffer> } {
+  const lengthOf = ({ content }: CaptureItem) => ("data" in content ? content.data.length : 0);
+  const bytes = new Uint8Array(items.reduce((sum, item) => sum + lengthOf(item), 0));
+  let at = 0;
+  const packed = items.map((item): PackedItem => {
+    const { content, ...head } = item;
+    if ("gap" in content) return { ...head, length: 0, gap: content.gap };
+    bytes.set(content.data, at);
+    at += content.data.length;
+    return { ...head, length: content.data.length, gap: null };
+  });
+  return { items: packed, bytes };
+}
+
+export function unpack(items: readonly PackedItem[], bytes: Uint8Array): CaptureItem[] {
+  let at = 0;
+  return items.map(({ length, gap, ...head }): CaptureItem => {
+    if (gap !== null) return { ...head, content: { gap } };
+    at += length;
+    return { ...head, content: { data: bytes.subarray(at - length, at) } };
+  });
+}
+
 export type ToWorker =
   | { type: "ledger"; records: readonly LedgerLine[]; snapshot: string; sync: boolean; token: number | null }
-  | { type: "capture"; items: readonly CaptureItem[]; urgent: boolean; atMs: number }
+  | { type: "capture"; items: readonly PackedItem[]; bytes: Uint8Array; urgent: boolean; atMs: number }
   | { type: "watched"; untilMs: number }
   | { type: "read"; token: number; track: string; boot: number | null; from: number; to: number; limit: number }
   | { type: "offset-at"; token: number; track: string; boot: number | null; monoMs: number }
@@ -94,7 +120,11 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
     return {
       recovered: opened.recovered,
       appendLedger: (records, snapshot, sync, token) => post({ type: "ledger", records, snapshot, sync, token }),
-      appendCapture: (items, urgent, atMs) => post({ type: "capture", items, urgent, atMs }),
+      appendCapture(items, urgent, atMs) {
+        const packed = pack(items);
+        const message: ToWorker = { type: "capture", ...packed, urgent, atMs };
+        worker.postMessage(message, [packed.bytes.buffer]);
+      },
       watched: (untilMs) => post({ type: "watched", untilMs }),
       readCapture: (track, boot, from, to, limit) =>
         ask(

@@ -44,7 +44,7 @@ const SALT_ROOM = RECORD_HEADER + 64;
 
 /** Splits a quota into segments: at most 4 MiB each, at least four of them. */
 export function segmentation(quotaBytes: number): { segmentBytes: number; segments: number } {
-  const segmentBytes = Math.max(64 * 1024, Math.min(4 * 1024 * 1024, Math.floor(quotaBytes / 8)));
+  const segmentBytes = Math.max(128 * 1024, Math.min(4 * 1024 * 1024, Math.floor(quotaBytes / 8)));
   return { segmentBytes, segments: Math.max(4, Math.floor(quotaBytes / segmentBytes)) };
 }
 
@@ -96,9 +96,13 @@ export function openRing(disk: Disk, prefix: string, options: RingOptions): Ring
 
   const roll = (): Segment => {
     syncNow();
+    const payload = options.head();
+    if (RECORD_HEADER + payload.length > Math.min(PAYLOAD_LIMIT, options.segmentBytes / 2)) {
+      throw new Error(`a head of ${payload.length} bytes does not fit a segment of ${options.segmentBytes}`);
+    }
     const generation = (segments.at(-1)?.generation ?? 0) + 1;
     const name = nextName(disk, prefix, segments, options);
-    const head: StoredRecord = { kind: KIND.head, track: 0, boot: 0, position: 0, monoMs: 0, payload: options.head() };
+    const head: StoredRecord = { kind: KIND.head, track: 0, boot: 0, position: 0, monoMs: 0, payload };
     const segment: Segment = { name, generation, end: 0, head };
     segments = [...segments.filter((one) => one.name !== name), segment];
     crc = 0;

@@ -40,9 +40,9 @@ interface Span {
   readonly track: number;
   readonly boot: number;
   readonly first: number;
-  readonly next: number;
-  readonly bytes: number;
-  readonly gaps: number;
+  next: number;
+  bytes: number;
+  gaps: number;
   readonly firstMonoMs: number;
 }
 
@@ -236,15 +236,17 @@ export class JournalStore {
     const spans = this.spans.get(keyOf(segment)) ?? [];
     const length = record.kind === KIND.data ? record.payload.length : (gapOf(record).length ?? 0);
     const next = record.position + length;
-    const last = spans.findIndex((one) => one.track === record.track && one.boot === record.boot);
-    const before = spans[last];
+    const before = spans.find((one) => one.track === record.track && one.boot === record.boot);
     const bytes = record.kind === KIND.data ? length : 0;
     const gaps = record.kind === KIND.gap ? 1 : 0;
     if (before === undefined) {
       const { track, boot, position, monoMs } = record;
       spans.push({ track, boot, first: position, next, bytes, gaps, firstMonoMs: monoMs });
     } else {
-      spans[last] = { ...before, next, bytes: before.bytes + bytes, gaps: before.gaps + gaps };
+      // In place: this is done for every record.
+      before.next = next;
+      before.bytes += bytes;
+      before.gaps += gaps;
     }
     this.spans.set(keyOf(segment), spans);
     if (latest) this.heads.set(record.track, { boot: record.boot, next });

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { openDisk } from "../disk/disk.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./journal.ts";
+import { type FromWorker, type ToWorker, unpack, type WorkerOptions } from "./journal.ts";
 import { JournalStore } from "./store.ts";
 
 /** The journal's own thread: a card that stalls for seconds stops this and nothing else. */
@@ -65,10 +65,10 @@ function handle(message: ToWorker): void {
       return;
     }
     case "capture": {
-      for (const { content } of message.items) unsyncedBytes += "data" in content ? content.data.length : 0;
+      unsyncedBytes += message.bytes.length;
       const now = unsyncedBytes >= SYNC_BYTES || message.urgent;
       attempt(() => {
-        store.appendCapture(message.items);
+        store.appendCapture(unpack(message.items, message.bytes));
         if (!now) return;
         store.sync("capture");
         unsyncedBytes = 0;

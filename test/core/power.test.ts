@@ -83,6 +83,17 @@ describe("operate", () => {
     expect(bench.last()).toMatchObject({ phase: "result", verdict: "commanded", durability: "synced" });
   });
 
+  it("a site that is asked for its status all the time pays in time all the same, although its timers come late", () => {
+    const bench = new Bench();
+    bench.order("cycle", "router1");
+    for (let asked = 0; asked < 600; asked++) {
+      bench.nowMs += 20;
+      bench.ask({ kind: "status" });
+    }
+    expect(bench.lines).toMatchObject({ 1: false, 2: false });
+    expect(bench.replies.some((reply) => reply.phase === "result" && reply.verdict === "commanded")).toBe(true);
+  });
+
   it("moves nothing before the intent is on the card", () => {
     const bench = new Bench();
     bench.card = "stalls";

@@ -77,6 +77,22 @@ describe("messages that move nothing", () => {
 });
 
 describe("trust on the wire", () => {
+  it("does not make the first trust of a site: anybody could bring roots of his own", () => {
+    const bench = new Bench(undefined, undefined, null);
+    const offered = { document: { ...TRUST, epoch: 9 }, signers: ["root"], envelope: "{}" };
+    bench.emit({
+      type: "command-arrived",
+      via: "local",
+      command: { v: 1, id: bench.id(), site: "acme/one", by: "x", epoch: 9, kind: "trust", args: { document: "{}" } },
+      signers: [],
+      signatures: 0,
+      offer: offered,
+      entropy: "n",
+    });
+    expect(bench.last()).toMatchObject({ phase: "rejected", code: "trust.none" });
+    expect(bench.effects.some((effect) => effect.type === "store-trust")).toBe(false);
+  });
+
   const offer = {
     document: { ...TRUST, epoch: 4, sha256: "t4", revoked: ["alice"] },
     signers: ["root"],

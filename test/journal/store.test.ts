@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createMemoryDisk } from "../../src/disk/memory-disk.ts";
+import { pack, unpack } from "../../src/journal/journal.ts";
 import { type CaptureItem, JournalStore } from "../../src/journal/store.ts";
 import { seeded } from "../sim/random.ts";
 
@@ -34,6 +35,28 @@ function lastKnown(store: JournalStore): number {
     ...records.map((json) => (JSON.parse(json) as { seq: number }).seq),
   );
 }
+
+describe("handing capture to the worker", () => {
+  it("one block carries every item's bytes, in order, and the gaps between them", () => {
+    const item = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }).map((bytes) => ({ data: bytes })),
+      fc.constant({ gap: { cause: "replug" as const, length: null } }),
+    );
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 20 }), (contents) => {
+        const items = contents.map(
+          (content, at): CaptureItem => ({ track: "a/rx", boot: 1, offset: at, monoMs: at, content }),
+        );
+        const { items: packed, bytes } = pack(items);
+        const back = unpack(packed, bytes);
+        expect(back.map(({ content }) => ("data" in content ? [...content.data] : content))).toEqual(
+          items.map(({ content }) => ("data" in content ? [...content.data] : content)),
+        );
+        expect(back.map(({ offset }) => offset)).toEqual(items.map(({ offset }) => offset));
+      }),
+    );
+  });
+});
 
 describe("the journal", () => {
   it("gives back each console's bytes in order, by offset, with their times", () => {

@@ -49,9 +49,17 @@ export function tellStory(seed: number): Told {
 
 class Story {
   readonly problems: string[] = [];
-  readonly counts = { dropped: 0, duplicated: 0, delayed: 0, replayed: 0, forged: 0, retained: 0 };
+  readonly counts = { dropped: 0, duplicated: 0, delayed: 0, replayed: 0, forged: 0, retained: 0, pestered: 0 };
   readonly world: World;
   private readonly tape: Uint8Array[] = [];
+  private readonly statusMessage = Buffer.from(
+    encodeEnvelope({
+      body: Buffer.from(
+        JSON.stringify({ v: 1, id: "0".repeat(26), site: "sim/one", kind: "status", by: "local", epoch: 0 }),
+      ),
+      sigs: [],
+    }),
+  );
   private readonly sent = new Map<string, Sent>();
   /** When the site said `selected`, by nonce. */
   private readonly selectedAt = new Map<string, number>();
@@ -95,7 +103,8 @@ class Story {
     if (what < 0.6) return this.select();
     if (what < 0.75) return this.replay();
     if (what < 0.85) return this.forge();
-    if (what < 0.93) return this.world.jumpWall();
+    if (what < 0.9) return this.world.jumpWall();
+    if (what < 0.95) return this.pester();
     return this.retain();
   }
 
@@ -152,6 +161,14 @@ class Story {
     if (this.tape.length === 0) return;
     this.counts.replayed++;
     this.deliver(this.random.pick(this.tape), 0, "lte");
+  }
+
+  /** Somebody asks how it is, far too often: nothing may be put off by it. */
+  private pester(): void {
+    this.counts.pestered++;
+    for (let count = 0; count < 60; count++) {
+      this.time.after(count * 17, () => this.world.receive("local", COMMAND_TOPIC, this.statusMessage, false));
+    }
   }
 
   private retain(): void {

@@ -34,10 +34,10 @@ export class VirtualTime {
   }
 
   /** The monotonic clock of a machine that booted at `bootedAtMs`. */
-  clock(bootedAtMs: number, guard: (run: () => void) => void): Clock {
+  clock(bootedAtMs: number, guard: (run: () => void) => void, lateMs: () => number): Clock {
     return {
       monoMs: () => this.nowMs - bootedAtMs,
-      at: (monoMs, wake) => this.after(monoMs + bootedAtMs - this.nowMs, () => guard(wake)),
+      at: (monoMs, wake) => this.after(monoMs + bootedAtMs - this.nowMs + lateMs(), () => guard(wake)),
     };
   }
 }

@@ -182,7 +182,7 @@ export class World {
     this.guard(() => {
       this.site = createSite({
         edges,
-        clock: this.time.clock(this.bootedAtMs, inLife),
+        clock: this.time.clock(this.bootedAtMs, inLife, () => (this.calm ? 0 : this.random.between(0, 40))),
         keys: KEYS,
         entropy: () => this.random.hex(16),
         log: () => undefined,

@@ -151,9 +151,9 @@ class Switching {
     const cutsPower = preview.loses.length > 0 || preview.moves.some((move) => "power" in move && move.power === "off");
     if (cutsPower && (others || preview.ownBranch !== "none")) {
       const name = preview.named[0] ?? preview.target;
-      return (await ask(`Type ${name} to go on: `)) === name;
+      return (await ask(`Type ${safe(name)} to go on: `)) === name;
     }
-    return /^y(es)?$/i.test(await ask(`${preview.verb} ${preview.target}? [y/N] `));
+    return /^y(es)?$/i.test(await ask(safe(`${preview.verb} ${preview.target}? [y/N] `)));
   }
 
   private async follow(selected: Selected): Promise<number> {
@@ -206,14 +206,16 @@ function refusalText(reply: SiteReply): string {
 }
 
 function showPreview(site: string, preview: Preview): void {
-  print(paint("bold", `${preview.verb} ${site}/${preview.target}`));
+  print(paint("bold", safe(`${preview.verb} ${site}/${preview.target}`)));
   const moves = preview.moves.map((move) =>
     "waitMs" in move ? `wait ${formatDuration(move.waitMs)}` : `${move.outlet} ${move.power}`,
   );
-  if (moves.length > 0) print(`  moves      ${moves.join(" → ")}`);
-  if (preview.loses.length > 0) print(`  loses      ${preview.loses.join(", ")}`);
+  if (moves.length > 0) print(`  moves      ${safe(moves.join(" → "))}`);
+  if (preview.loses.length > 0) print(`  loses      ${safe(preview.loses.join(", "))}`);
   for (const [name, { commanded, driven, observed }] of Object.entries(preview.facts)) {
-    print(`  ${name.padEnd(10)} commanded ${commanded.value}, driven ${driven.value}, observed ${observed.value}`);
+    print(
+      safe(`  ${name.padEnd(10)} commanded ${commanded.value}, driven ${driven.value}, observed ${observed.value}`),
+    );
   }
   for (const warning of preview.warnings) print(`  ${paint("yellow", "warning")}    ${safe(warning)}`);
 }
