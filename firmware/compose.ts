@@ -16,6 +16,7 @@ import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
+import { lockFile } from "../src/linux/flock.ts";
 import { createRelayBank, type RelayBank } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot } from "../src/protocol/topics.ts";
@@ -66,6 +67,9 @@ export async function startController(options: ComposeOptions): Promise<Controll
   // What can be refused is refused before anything is made.
   const trust = loadTrust(config, verifier);
   if (!existsSync(config.data)) mkdirSync(config.data);
+  const lock = lockFile(join(config.data, "lock"));
+  if (lock === null)
+    throw new StartRefused(`another controller runs on ${config.data}; stop it, or use another data folder`);
   const siteKey = loadSiteKey(join(config.data, "site.key"), `${config.plan.fleet}/${config.plan.site}`);
   log({ level: "info", code: siteKey.fresh ? "key.made" : "key.loaded", key: siteKey.publicLine });
 
@@ -82,6 +86,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     const last = configThatPays(options, durable, missing);
     if (last === null) {
       await journal.close();
+      lock.release();
       throw new StartRefused(owesText(missing));
     }
     config = last;
@@ -153,6 +158,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       await link.stop();
       running.stop();
       await journal.close();
+      lock.release();
     },
   };
 }

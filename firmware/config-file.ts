@@ -58,6 +58,9 @@ function readFile(file: string): string | null {
   }
 }
 
+/** `sun_path` of unix(7), without its terminating zero. */
+const SOCKET_PATH_LIMIT = 107;
+
 /** What the config names on this machine and is not as it must be. */
 function folderProblems(config: SiteConfig): Problem[] {
   const problems: Problem[] = [];
@@ -66,6 +69,10 @@ function folderProblems(config: SiteConfig): Problem[] {
     problems.push({ where: "data", what: `${config.data} is not a folder`, todo: "Choose a folder." });
   } else if (!existsSync(parent)) {
     problems.push({ where: "data", what: `${parent} does not exist`, todo: `Make it: mkdir -p ${parent}` });
+  }
+  if (Buffer.byteLength(config.socket) > SOCKET_PATH_LIMIT) {
+    const what = `the socket ${config.socket} is longer than the ${SOCKET_PATH_LIMIT} bytes that the kernel takes`;
+    problems.push({ where: "local", what, todo: "Use a shorter `data:`, or set `local:`." });
   }
   for (const [name, file] of Object.entries(config.tls)) {
     if (file === undefined || existsSync(file)) continue;
@@ -89,9 +96,22 @@ const lastGoodFile = (data: string) => join(data, "config.last-good.json");
 export function lastGood(data: string, insecureLab: boolean): SiteConfig | null {
   const text = readFile(lastGoodFile(data));
   if (text === null) return null;
-  const { yaml, folder } = JSON.parse(text) as { yaml: string; folder: string };
-  const checked = readConfig(yaml, folder, insecureLab);
+  const saved = parseSaved(text);
+  if (saved === null) return null;
+  const checked = readConfig(saved.yaml, saved.folder, insecureLab);
   return checked.ok ? checked.config : null;
+}
+
+function parseSaved(text: string): { yaml: string; folder: string } | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null || !("yaml" in value) || !("folder" in value)) return null;
+    return typeof value.yaml === "string" && typeof value.folder === "string"
+      ? { yaml: value.yaml, folder: value.folder }
+      : null;
+  } catch {
+    return null;
+  }
 }
 
 /** After a start that works: this is what the next bad file falls back to. */

@@ -26,7 +26,7 @@ const RULES: Record<string, Rule> = {
   linux: { may: [], packages: ["koffi"], node: "all" },
   journal: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["tsx"], node: "all" },
   power: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["johnny-five"], node: "all" },
-  console: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["serialport"], node: "all" },
+  console: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["serialport"], node: "all" },
   link: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["mqtt", "aedes"], node: "all" },
   access: { may: ["core", "protocol", "disk"], types: EDGES, node: "all" },
   // The journal and the site's recovery: a dead site's card is read with the operator's own command.

@@ -2,6 +2,7 @@ import { closeSync, constants, existsSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { SerialPort } from "serialport";
 import type { Code } from "../core/codes.ts";
+import { tryLock } from "../linux/flock.ts";
 import type { Port, PortEvents } from "./port.ts";
 import { readAvailable, type Sweeper } from "./sweeper.ts";
 
@@ -20,6 +21,8 @@ export interface TtyOptions {
 type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
 
 const RETRY_MS = 100;
+/** A port that is there and refuses is not knocked at ten times a second. */
+const RETRY_REFUSED_MS = 1_000;
 
 export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   let events: PortEvents | null = null;
@@ -29,17 +32,17 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   let stopped = false;
   let opening: Promise<void> = Promise.resolve();
 
-  const retry = (): void => {
+  const retry = (ms: number): void => {
     if (stopped) return;
     timer = setTimeout(() => {
       opening = attempt();
-    }, RETRY_MS);
+    }, ms);
   };
 
   const fail = (code: Code, detail: string): void => {
     if (told !== `${code} ${detail}`) events?.down(code, detail);
     told = `${code} ${detail}`;
-    retry();
+    retry(code === "console.missing" ? RETRY_MS : RETRY_REFUSED_MS);
   };
 
   const hungUp = (detail: string): void => {
@@ -49,6 +52,11 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   const attempt = async (): Promise<void> => {
     const fd = openQuietly(options.path);
     if (typeof fd !== "number") return fail(fd.code, fd.detail);
+    // Before the first read: what another program waits for must not be taken from it.
+    if (!tryLock(fd)) {
+      closeSync(fd);
+      return fail("console.busy", `${options.path} is locked by another program`);
+    }
     // serialport flushes what the kernel holds when it opens: take it first, a restart must not cost it.
     const fault = readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => events?.data(bytes));
     const binding = fault === null ? await configure(options) : { code: "console.missing" as const, detail: fault };
@@ -125,7 +133,8 @@ async function configure(options: TtyOptions): Promise<Binding | { code: Code; d
       xoff: flow === "xonxoff",
       // Closing must not drop DTR: some devices reset by it.
       hupcl: false,
-      lock: true,
+      // The lock is ours already, on our own descriptor.
+      lock: false,
     });
   } catch (error) {
     const detail = String(error).replace(/^Error: /, "");

@@ -79,21 +79,28 @@ function handle(message: ToWorker): void {
       watchedUntil = message.untilMs;
       return;
     case "read":
-      return tell({ type: "range", token: message.token, range: readSafely(message) });
+      return tell({
+        type: "range",
+        token: message.token,
+        range: orElse(
+          () => store.readCapture(message.track, message.boot, message.from, message.to, message.limit),
+          null,
+        ),
+      });
     case "read-ledger":
       return tell({
         type: "ledger",
         token: message.token,
-        records: store.readLedger(message.from, message.to, message.limit),
+        records: orElse(() => store.readLedger(message.from, message.to, message.limit), []),
       });
     case "offset-at":
       return tell({
         type: "offset",
         token: message.token,
-        offset: store.offsetAt(message.track, message.boot, message.monoMs),
+        offset: orElse(() => store.offsetAt(message.track, message.boot, message.monoMs), 0),
       });
     case "stat":
-      return tell({ type: "stat", token: message.token, stat: store.stat() });
+      return tell({ type: "stat", token: message.token, stat: orElse(() => store.stat(), {}) });
     case "close":
       attempt(() => {
         store.drain();
@@ -108,18 +115,21 @@ function handle(message: ToWorker): void {
   }
 }
 
-function readSafely(message: Extract<ToWorker, { type: "read" }>) {
+function orElse<T>(read: () => T, instead: T): T {
   try {
-    return store.readCapture(message.track, message.boot, message.from, message.to, message.limit);
-  } catch {
-    return null;
+    return read();
+  } catch (error) {
+    if (!degraded) tell({ type: "storage", state: "degraded", detail: `read: ${String(error)}` });
+    degraded = true;
+    schedule(RETRY_MS);
+    return instead;
   }
 }
 
 /** A full ring is read in the background, a segment at a time: capture and power do not wait for it. */
 const WARM_EVERY_MS = 20;
 const warming = setInterval(() => {
-  if (!store.warm()) clearInterval(warming);
+  if (!orElse(() => store.warm(), false)) clearInterval(warming);
 }, WARM_EVERY_MS);
 
 port.on("message", handle);

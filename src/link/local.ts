@@ -132,7 +132,9 @@ export function createLocalTransport(path: string, filters: readonly string[]): 
         const was = socket;
         socket = null;
         if (was === null) return resolve();
-        was.end(() => resolve());
+        was.once("close", () => resolve());
+        // Whoever does not close its end must not keep us.
+        was.destroySoon();
       }),
   };
 }

@@ -39,6 +39,7 @@ const FIRST_DELAY_MS = 500;
 const CAP_DELAY_MS = 60_000;
 const STABLE_MS = 60_000;
 const KEEPALIVE_S = 60;
+const FAREWELL_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 20_000;
 const SESSION_S = 7 * 86_400;
 /** How long a broker that did not take version 5 is asked for 3.1.1 at once. */
@@ -200,11 +201,12 @@ export function createMqttTransport(options: MqttOptions): Transport {
       const { presence } = options;
       await new Promise<void>((resolve) => {
         // The peer may be gone: a farewell that is not acknowledged must not hold the end.
-        const enough = setTimeout(() => last.end(true, () => resolve()), 1_000);
-        const leave = () => {
-          clearTimeout(enough);
-          last.end(false, {}, () => resolve());
-        };
+        const enough = setTimeout(() => last.end(true, () => resolve()), FAREWELL_MS);
+        const leave = () =>
+          last.end(!connected, {}, () => {
+            clearTimeout(enough);
+            resolve();
+          });
         if (!connected || presence === null) return leave();
         last.publish(presence.topic, Buffer.from(presence.say("offline", attempts)), { qos: 1, retain: true }, leave);
       });
@@ -228,8 +230,8 @@ function clientOptions(options: MqttOptions, version: 4 | 5, n: number): mqtt.IC
     }),
     ...(version === 5 && {
       properties: {
+        // No maximumPacketSize: a broker would drop what is larger in silence, and we want to count it.
         receiveMaximum: 32,
-        maximumPacketSize: MESSAGE_LIMIT + 64 * 1024,
         ...(options.persistent && { sessionExpiryInterval: SESSION_S }),
       },
     }),
@@ -243,12 +245,12 @@ function openStream(
   oversized: string[],
   seen: { reached: boolean },
 ): Duplex {
-  const url = new URL(broker.replace(/^mqtt/, "http"));
-  const secure = broker.startsWith("mqtts:");
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const port = Number(url.port) || (secure ? 8883 : 1883);
   let socket: Socket;
+  const secure = broker.startsWith("mqtts:");
   try {
+    const url = new URL(broker.replace(/^mqtt/, "http"));
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port) || (secure ? 8883 : 1883);
     socket = secure
       ? connectTls({ host, port, servername: /[a-z]/i.test(host) ? host : "", ...tlsFiles(options.tls) })
       : connectTcp({ host, port });

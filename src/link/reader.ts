@@ -131,7 +131,14 @@ export function createReader(options: ReaderOptions): Reader {
     const more = taken.length < parsed.length || (all === null && records.length === RECORDS_LIMIT);
     return {
       ok: true,
-      detail: { from: taken[0]?.seq ?? 0, to: (taken.at(-1)?.seq ?? -1) + 1, records: taken.length, more },
+      // The records are not signed, this answer is.
+      detail: {
+        sha256: sha256Of(taken),
+        from: taken[0]?.seq ?? 0,
+        to: (taken.at(-1)?.seq ?? -1) + 1,
+        records: taken.length,
+        more,
+      },
     };
   };
 
@@ -228,6 +235,13 @@ export function chunksOf(boot: number, pieces: readonly Piece[]): Chunk[] {
   }
   close();
   return chunks;
+}
+
+/** Of the records as they are published: one JSON text after the other, a newline between. */
+function sha256Of(records: readonly unknown[]): string {
+  return createHash("sha256")
+    .update(records.map((record) => JSON.stringify(record)).join("\n"))
+    .digest("hex");
 }
 
 /** How many of the first records fit in so many bytes; at least one. */

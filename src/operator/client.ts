@@ -5,6 +5,7 @@ import { createMqttTransport } from "../link/mqtt.ts";
 import type { Message, Transport } from "../link/transport.ts";
 import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
+import { Unreachable } from "./errors.ts";
 import type { Settings } from "./settings.ts";
 import { ulid } from "./ulid.ts";
 import type { KnownSites, Who } from "./who.ts";
@@ -55,9 +56,9 @@ export interface SendOptions {
   readonly signal?: AbortSignal;
 }
 
-export class Unreachable extends Error {}
-
 const CONNECT_MS = 10_000;
+/** Node's timers stop at 24.8 days. */
+const LONGEST_MS = 2 ** 31 - 1;
 /** How long retained messages may take to come after subscribing. */
 const RETAINED_MS = 1_500;
 
@@ -151,7 +152,7 @@ export async function openClient(
   }
   const { fleet, site: siteName } = named;
   const root = siteRoot(fleet, siteName);
-  const stateEpoch = Number(asRecord(asRecord(asRecord(state)?.body)?.site)?.epoch ?? 0);
+  const stateEpoch = Number(asRecord(asRecord(asRecord(asRecord(state)?.body)?.site)?.trust)?.epoch ?? 0);
 
   return {
     fleet,
@@ -178,7 +179,7 @@ export async function openClient(
       };
       const bytes = Buffer.from(JSON.stringify(full));
       const sigs = options.who ? [await options.who.signer.sign(bytes, NAMESPACES.command)] : [];
-      return new Promise((resolve) => {
+      return new Promise((resolve, reject) => {
         const end = (reply: SiteReply | null): void => {
           clearTimeout(timer);
           listeners.delete(listener);
@@ -186,7 +187,7 @@ export async function openClient(
           resolve(reply);
         };
         const abort = () => end(null);
-        const timer = setTimeout(() => end(null), options.timeoutMs);
+        const timer = setTimeout(() => end(null), Math.min(options.timeoutMs, LONGEST_MS));
         const listener = (message: Message): void => {
           if (message.topic !== `${root}/up/reply`) return;
           const statement = readStatement(message);
@@ -197,8 +198,10 @@ export async function openClient(
         };
         listeners.add(listener);
         options.signal?.addEventListener("abort", abort);
-        transport.publish(`${root}/dn/command`, Buffer.from(encodeEnvelope({ body: bytes, sigs })), false);
-        options.sent?.(id);
+        const sent = transport.publish(`${root}/dn/command`, Buffer.from(encodeEnvelope({ body: bytes, sigs })), false);
+        if (sent) return options.sent?.(id);
+        end(null);
+        reject(new Unreachable("the connection was lost before the command left"));
       });
     },
     stop: () => transport.stop(),

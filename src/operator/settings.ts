@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { parse } from "yaml";
+import { parseDocument } from "yaml";
 import { z } from "zod";
+import { SettingsError } from "./errors.ts";
 
 /** Where an operator's command goes and who it is from: flags, then TOWPATH_…, then the config file, then the demo. */
 
@@ -40,8 +41,6 @@ export interface Settings {
   readonly source: string;
 }
 
-export class SettingsError extends Error {}
-
 export interface Given {
   readonly brokers: readonly string[];
   readonly values: Readonly<Record<string, string | undefined>>;
@@ -62,9 +61,12 @@ export function loadSettings(given: Given, env: NodeJS.ProcessEnv): Settings {
   const saved = file === undefined ? {} : readSettings(file);
   const pick = (name: string, variable: string): string | undefined => given.values[name] ?? env[`TOWPATH_${variable}`];
   const broker = given.brokers.length > 0 ? given.brokers : (env.TOWPATH_BROKER?.split(",") ?? []);
-  const local = pick("local", "LOCAL");
+  // A flag goes before the environment, also where the two name different ways.
+  const local = given.brokers.length > 0 ? given.values.local : pick("local", "LOCAL");
   // Who names a broker does not mean the socket in the file, and the other way round.
   const chosen = broker.length > 0 || local !== undefined;
+  const wrong = broker.find((url) => !/^mqtts?:\/\/[^/\s]+$/.test(url));
+  if (wrong !== undefined) throw new SettingsError(`broker ${wrong}: write mqtts://host:8883`);
   const settings: Settings = {
     brokers:
       local !== undefined
@@ -98,7 +100,10 @@ export function loadSettings(given: Given, env: NodeJS.ProcessEnv): Settings {
 }
 
 function readSettings(file: string): z.infer<typeof schema> {
-  const parsed = schema.safeParse(parse(readFileSync(file, "utf8")) ?? {});
+  const document = parseDocument(readFileSync(file, "utf8"));
+  const [broken] = document.errors;
+  if (broken !== undefined) throw new SettingsError(`${file}: ${broken.message.split("\n")[0]}`);
+  const parsed = schema.safeParse(document.toJS() ?? {});
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new SettingsError(`${file}: ${issue?.path.join(".") || "top level"}: ${issue?.message}`);

@@ -4,6 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { unarmour } from "../access/sshsig.ts";
 import { fingerprintOf, keyBlob } from "../protocol/trust-document.ts";
+import { SigningError } from "./errors.ts";
 
 /** Who signs for a person: OpenSSH, so that keys stay in files, agents and hardware. */
 export interface Signer {
@@ -12,8 +13,6 @@ export interface Signer {
   /** Raw SSHSIG blob. */
   sign(message: Uint8Array, namespace: string): Promise<Uint8Array>;
 }
-
-export class SigningError extends Error {}
 
 /** @param identity a private key file, or a public key whose private half an agent or a token holds. */
 export function opensshSigner(identity: string): Signer {

@@ -4,8 +4,8 @@ import { verifySignature } from "../access/sshsig.ts";
 import { allowsAtSite, identify, type TrustDocument } from "../core/trust.ts";
 import { decodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { fingerprintOf, keyBlob, readTrustBody, sitesBodySchema, toTrustDocument } from "../protocol/trust-document.ts";
+import { SettingsError } from "./errors.ts";
 import type { Settings } from "./settings.ts";
-import { SettingsError } from "./settings.ts";
 import { knownIdentities, opensshSigner, type Signer } from "./signer.ts";
 
 /** Who asks, and whom to believe. */

@@ -9,7 +9,8 @@ export interface Envelope {
 
 export const MESSAGE_LIMIT = 1024 * 1024;
 const SIGNATURES_LIMIT = 16;
-const BASE64URL = /^[A-Za-z0-9_-]*$/;
+/** Without padding; where a library adds it, it is taken too. */
+const BASE64URL = /^[A-Za-z0-9_-]*={0,2}$/;
 
 export const NAMESPACES = {
   command: "towpath-command",

@@ -147,13 +147,18 @@ describe("a terminal that cannot be opened", () => {
   it("says why: not there, not a terminal, held by another", async () => {
     expect(await code("/dev/nothing-here")).toBe("console.missing");
     expect(await code("/dev/null")).toBe("console.error");
+    let held = "";
     const pty = openPty();
     const holder = createTtyPort(
       { path: pty.path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
       createSweeper(),
     );
-    await new Promise<void>((resolve) => holder.start({ up: resolve, down: () => undefined, data: () => undefined }));
+    await new Promise<void>((resolve) =>
+      holder.start({ up: resolve, down: () => undefined, data: (bytes) => (held += Buffer.from(bytes).toString()) }),
+    );
+    pty.say("for its holder");
     expect(await code(pty.path)).toBe("console.busy");
+    await within(1_000, () => held.includes("for its holder"));
     await holder.stop();
     pty.close();
   });

@@ -1,6 +1,19 @@
+import { renameSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { makeSite, start, startController, startMosquitto, TOWPATH, temporaryFolder, towpath, until } from "./world.ts";
+import {
+  freePort,
+  makeKey,
+  makeSite,
+  start,
+  startController,
+  startMosquitto,
+  TOWPATH,
+  temporaryFolder,
+  towpath,
+  until,
+} from "./world.ts";
 
 /** What a person at the terminal is told, and the exit codes that scripts rely on. */
 describe("the exit codes", () => {
@@ -85,5 +98,70 @@ describe("the exit codes", () => {
     expect(silent.out).toMatch(/last known state, .* old/);
     expect(silent.out).toContain("router1");
     await until(async () => /one +offline/.test((await towpath(["status", ...flags])).out), 30_000);
+  });
+
+  it("ends by itself when the other side does not answer: a mute socket, a mute broker, a key that cannot sign", async () => {
+    const folder = temporaryFolder();
+    const mute = createServer((socket) => void socket.on("error", () => socket.destroy()));
+    await new Promise<void>((resolve) => mute.listen(join(folder, "mute"), resolve));
+    const port = await freePort();
+    const broker = createServer((socket) => void socket.on("error", () => socket.destroy()));
+    await new Promise<void>((resolve) => broker.listen(port, "127.0.0.1", resolve));
+    onTestFinished(() => [mute, broker].forEach((one) => void one.close()));
+    const key = makeKey(folder, "key");
+    for (const where of [
+      ["--local", join(folder, "mute")],
+      ["--broker", `mqtt://127.0.0.1:${port}`],
+    ]) {
+      const begun = Date.now();
+      const ran = await towpath(["status", "one", "--fleet", "acme", "--identity", key, ...where]);
+      expect(ran.code, ran.err).toBe(5);
+      expect(Date.now() - begun).toBeLessThan(30_000);
+    }
+    renameSync(key, `${key}.gone`);
+    const { port: real } = await startMosquitto(folder, null);
+    const unsigned = await towpath([
+      "status",
+      "one",
+      "--broker",
+      `mqtt://127.0.0.1:${real}`,
+      "--fleet",
+      "acme",
+      "--identity",
+      `${key}.pub`,
+    ]);
+    expect(unsigned).toMatchObject({ code: 2 });
+    expect(unsigned.err).toContain("could not sign");
+    expect(unsigned.err).not.toContain("    at ");
+    expect((await towpath(["status", "one", "--broker", "localhost", "--fleet", "acme"])).err).toContain(
+      "mqtts://host:8883",
+    );
+  });
+
+  it("a flag goes before the environment, and surplus words are a mistake", async () => {
+    const folder = temporaryFolder();
+    const { port } = await startMosquitto(folder, null);
+    const key = makeKey(folder, "key");
+    const flags = ["--broker", `mqtt://127.0.0.1:${port}`, "--fleet", "acme", "--identity", key];
+    const ran = await towpath(["status", ...flags], { env: { TOWPATH_LOCAL: "/nowhere/towpath.sock" } });
+    expect(ran.err).toContain("knows no site");
+    const other = makeKey(folder, "other");
+    const trust = join(folder, "t.json");
+    await towpath([
+      "trust",
+      "init",
+      "--fleet",
+      "acme",
+      "--root",
+      `${key}.pub`,
+      `${other}.pub`,
+      "--threshold",
+      "2",
+      "--out",
+      trust,
+    ]);
+    const signed = await towpath(["trust", "sign", "--trust", trust, "--identity", key, other]);
+    expect(signed.out).toContain("2 of 2 signatures");
+    expect((await towpath(["trust", "revoke", "a", "b", "--trust", trust])).code).toBe(2);
   });
 });

@@ -108,7 +108,7 @@ describe("bad input at a real broker", () => {
       await send(junk);
     await ask({ kind: "select", verb: "on", target: "nas1" }, site.identity, { bend: true });
     await send("{}", false, `${ROOT}/dn/nothing`);
-    await send(Buffer.alloc(1_500_000, "z")).catch(() => undefined);
+    await send(Buffer.alloc(1_500_000, "z"));
     await send("", true);
     expect(await select()).toMatchObject({ phase: "selected" });
     expect(site.edges()).toHaveLength(moved);
@@ -132,6 +132,11 @@ describe("bad input at a real broker", () => {
       expect.arrayContaining(["role.denied", "target.unknown"]),
     );
     expect(Object.keys(Object.assign({}, ...records.map(({ counts }) => counts ?? {}))).length).toBeGreaterThan(0);
+    // The rest of the counts is told after a minute.
+    await until(
+      async () => (await towpath(["events", "one", "--all", "--json", ...flags])).out.includes("message.oversized"),
+      90_000,
+    );
   });
 
   it("a revoked operator is refused from the moment the site has the new trust", async () => {

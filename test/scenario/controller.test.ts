@@ -164,6 +164,22 @@ describe("the controller", () => {
     expect(second.err).toContain("another controller");
   });
 
+  it("of two that start at the same moment one runs, and the journal is whole", async () => {
+    const site = await makeSite(temporaryFolder());
+    const both = [1, 2].map(() => start("node", [TOWPATH, "controller", "--config", site.config]));
+    onTestFinished(() => both.forEach(({ child }) => void child.kill("SIGKILL")));
+    await until(
+      () => both.some(({ log }) => /^ready$/m.test(log())) && both.some(({ child }) => child.exitCode !== null),
+      20_000,
+    );
+    const loser = both.find(({ child }) => child.exitCode !== null);
+    expect(loser?.child.exitCode).toBe(2);
+    expect(loser?.log()).toContain("another controller");
+    for (const { child } of both) child.kill("SIGTERM");
+    await Promise.all(both.map(({ ended }) => ended));
+    expect((await towpath(["journal", "verify", site.data])).code).toBe(0);
+  });
+
   it("records a console from its start to its end, over kill -9 and replug, with every gap declared", async () => {
     const folder = temporaryFolder();
     let pty = openPty();
@@ -267,7 +283,13 @@ describe("the controller", () => {
     const controller = await startController(site.config);
     controller.child.kill("SIGTERM");
     await controller.ended;
-    expect(readdirSync(site.data).sort()).toEqual(["config.last-good.json", "journal", "site.key", "trust.json"]);
+    expect(readdirSync(site.data).sort()).toEqual([
+      "config.last-good.json",
+      "journal",
+      "lock",
+      "site.key",
+      "trust.json",
+    ]);
     rmSync(site.data, { recursive: true });
   });
 });

@@ -7,7 +7,7 @@ import { chunksOf } from "../../link/reader.ts";
 import { recoverDurable } from "../../site/recover.ts";
 import { EXIT, UsageError } from "./command.ts";
 import type { LogPrinter } from "./log-printer.ts";
-import { note } from "./out.ts";
+import { note, safe } from "./out.ts";
 
 /** A site's journal read from its data folder: also from the card of a dead site. Nothing is written. */
 export function openCard(data: string): JournalStore {
@@ -45,7 +45,7 @@ export function logOfCard(
       if (range === null || range.end <= from) break;
       for (const gap of range.gaps)
         note(
-          `-- gap: ${gap.cause}, ${gap.length === null ? "length unknown" : `${gap.length} bytes`}, at ${gap.offset} --`,
+          `-- gap: ${safe(gap.cause)}, ${gap.length === null ? "length unknown" : `${gap.length} bytes`}, at ${gap.offset} --`,
         );
       for (const chunk of chunksOf(boot, range.pieces)) printer.chunk(chunk);
       from = range.end;

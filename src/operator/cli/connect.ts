@@ -1,6 +1,6 @@
-import { type Client, openClient, Unreachable } from "../client.ts";
-import { loadSettings, type Settings, SettingsError } from "../settings.ts";
-import { SigningError } from "../signer.ts";
+import { type Client, openClient } from "../client.ts";
+import { SettingsError, SigningError, Unreachable } from "../errors.ts";
+import { loadSettings, type Settings } from "../settings.ts";
 import { findWho, type KnownSites, type LoadedTrust, loadSites, loadTrust, type Who } from "../who.ts";
 import { type CliArgs, list, SilentError, text, UsageError } from "./command.ts";
 import { note } from "./out.ts";

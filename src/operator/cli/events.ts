@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { explain } from "../../core/codes.ts";
 import { parseJson } from "../../protocol/envelope.ts";
 import { parseTopic } from "../../protocol/topics.ts";
-import { asRecord, type Client, sleep } from "../client.ts";
+import { asRecord, type Client, type SiteReply, sleep } from "../client.ts";
 import type { ClockAt } from "../reading.ts";
 import type { Who } from "../who.ts";
 import {
@@ -15,7 +16,7 @@ import {
   UsageError,
 } from "./command.ts";
 import { connectTo, contextOf, sayVerification, silence, viewerOf } from "./connect.ts";
-import { jsonText, note, print, safe } from "./out.ts";
+import { jsonText, note, print, printError, safe } from "./out.ts";
 
 export const command: CliCommand = {
   usage: ["events SITE [--last N | --all] [--follow]"],
@@ -36,6 +37,8 @@ export const command: CliCommand = {
   run,
 };
 
+const TRIES = 3;
+
 type Json = Readonly<Record<string, unknown>>;
 
 async function run(args: CliArgs): Promise<number> {
@@ -45,7 +48,7 @@ async function run(args: CliArgs): Promise<number> {
   const who = await viewerOf(context);
   const client = await connectTo(context, args.words[0]?.replace(/\/.*$/, "") ?? null);
   try {
-    const events = new Events(client, who, args.json && flag(args, "follow"));
+    const events = new Events(client, who, args.json && flag(args, "follow"), args.json);
     const code = await events.past(flag(args, "all") ? { from: 0 } : { last });
     if (code !== EXIT.done) return code;
     sayVerification(client, client.site);
@@ -65,38 +68,56 @@ class Events {
   private readonly client: Client;
   private readonly who: Who | null;
   private readonly json: boolean;
+  /** Refusals as JSON too. */
+  private readonly printJson: boolean;
 
-  constructor(client: Client, who: Who | null, json: boolean) {
+  constructor(client: Client, who: Who | null, json: boolean, printJson: boolean) {
     this.client = client;
     this.who = who;
     this.json = json;
+    this.printJson = printJson;
   }
 
   async past(first: Json): Promise<number> {
     let args = first;
-    for (;;) {
-      const records: Json[] = [];
-      const stop = this.client.onMessage((message) => void records.push(...recordsOf(message)));
-      const reply = await this.client.send(
-        { kind: "read", args: { console: null, ...args } },
-        { who: this.who, timeoutMs: 15_000 },
-      );
-      if (reply === null) throw silence(this.client, this.client.site);
-      if (reply.phase !== "result") {
-        note(`rejected: ${explain(safe(String(reply.code)))}`);
-        return EXIT.rejected;
+    for (let tries = 0; tries < TRIES; ) {
+      const page = await this.page(args);
+      if (page.reply.phase !== "result") return this.rejected(page.reply);
+      if (page.records === null) {
+        tries++;
+        continue;
       }
-      this.clocks = (reply.clocks as ClockAt[] | undefined) ?? [];
-      const wanted = records.length === 0 ? 0 : Number(reply.records);
-      for (let waited = 0; records.length < wanted && waited < 3_000; waited += 50) await sleep(50);
-      stop();
-      const mine = records.filter(
-        (record) => Number(record.seq) >= Number(reply.from) && Number(record.seq) < Number(reply.to),
-      );
-      for (const record of mine.sort((a, b) => Number(a.seq) - Number(b.seq))) this.take(record);
-      if (reply.more !== true) return EXIT.done;
-      args = { from: Number(reply.to) };
+      for (const record of page.records) this.take(record);
+      if (page.reply.more !== true) return EXIT.done;
+      args = { from: Number(page.reply.to) };
     }
+    printError("the records that came are not those that the site signed for (reply.unverified)", "Try again.");
+    return EXIT.failed;
+  }
+
+  /** One read; `records` is null when what came does not match the signed answer. */
+  private async page(args: Json): Promise<{ reply: SiteReply; records: Json[] | null }> {
+    const heard: Json[] = [];
+    const stop = this.client.onMessage((message) => void heard.push(...recordsOf(message)));
+    const reply = await this.client.send(
+      { kind: "read", args: { console: null, ...args } },
+      { who: this.who, timeoutMs: 15_000 },
+    );
+    if (reply === null) throw silence(this.client, this.client.site);
+    this.clocks = (reply.clocks as ClockAt[] | undefined) ?? this.clocks;
+    let records = reply.phase === "result" ? signedRecords(heard, reply) : null;
+    for (let waited = 0; reply.phase === "result" && records === null && waited < 3_000; waited += 50) {
+      await sleep(50);
+      records = signedRecords(heard, reply);
+    }
+    stop();
+    return { reply, records };
+  }
+
+  private rejected(reply: SiteReply): number {
+    if (this.printJson) print(jsonText({ ok: false, ...reply }));
+    else note(`rejected: ${explain(safe(String(reply.code)))}`);
+    return EXIT.rejected;
   }
 
   private take(record: Json): boolean {
@@ -115,6 +136,16 @@ class Events {
     await new Promise<void>((resolve) => process.once("SIGINT", () => resolve()));
     return EXIT.done;
   }
+}
+
+/** The records of a range, if they are exactly those whose hash the site signed. */
+function signedRecords(heard: readonly Json[], reply: SiteReply): Json[] | null {
+  const bySeq = new Map(heard.map((record) => [Number(record.seq), record]));
+  const mine = [...bySeq.values()]
+    .filter((record) => Number(record.seq) >= Number(reply.from) && Number(record.seq) < Number(reply.to))
+    .sort((a, b) => Number(a.seq) - Number(b.seq));
+  const hash = createHash("sha256").update(mine.map((record) => JSON.stringify(record)).join("\n"));
+  return hash.digest("hex") === reply.sha256 ? mine : null;
 }
 
 function recordsOf(message: { topic: string; payload: Uint8Array }): Json[] {

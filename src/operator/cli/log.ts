@@ -15,7 +15,7 @@ import {
 } from "./command.ts";
 import { connectTo, contextOf, parsePlace, sayVerification, silence, viewerOf } from "./connect.ts";
 import { type LogMode, LogPrinter } from "./log-printer.ts";
-import { note, printError, safe } from "./out.ts";
+import { jsonText, note, print, printError, safe } from "./out.ts";
 
 export const command: CliCommand = {
   usage: ["log SITE/CONSOLE [--since 1h | --all] [--follow] [--timestamps] [--raw]", "log --data DATA CONSOLE [--all]"],
@@ -70,6 +70,7 @@ async function run(args: CliArgs): Promise<number> {
   process.once("SIGINT", () => stop.abort());
   try {
     const reader = new Reading(client, who, place.site, place.rest, printer, stop.signal);
+    reader.json = args.json;
     const want = flag(args, "all") ? "all" : sinceMs === null ? "tail" : { sinceMs };
     const code = await reader.past(want);
     if (code !== EXIT.done || !flag(args, "follow")) return code;
@@ -89,6 +90,7 @@ class Reading {
   private readonly console: string;
   private readonly printer: LogPrinter;
   private readonly signal: AbortSignal;
+  json = false;
 
   constructor(
     client: Client,
@@ -152,7 +154,7 @@ class Reading {
     this.printer.learnClocks(outcome.range.clocks);
     for (const gap of outcome.range.gaps)
       note(
-        `-- gap: ${safe(gap.cause)}, ${gap.length === null ? "length unknown" : `${gap.length} bytes`}, at ${gap.offset} --`,
+        `-- gap: ${safe(gap.cause)}, ${gap.length === null ? "length unknown" : `${Number(gap.length)} bytes`}, at ${Number(gap.offset)} --`,
       );
     for (const chunk of outcome.chunks) this.printer.chunk(chunk);
     return outcome.range;
@@ -177,7 +179,8 @@ class Reading {
       printError(why, "Try again.");
       return EXIT.failed;
     }
-    note(`rejected: ${explain(safe(String(reply.code)))}`);
+    if (this.json) print(jsonText({ ok: false, ...reply }));
+    else note(`rejected: ${explain(safe(String(reply.code)))}`);
     return EXIT.rejected;
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { SettingsError, SigningError, Unreachable } from "../errors.ts";
 import { type CliCommand, EXIT, SilentError, UsageError } from "./command.ts";
 import { jsonText, printError } from "./out.ts";
 
@@ -41,8 +42,11 @@ export async function runCommand(verbs: Verbs, argv: readonly string[]): Promise
 function failure(error: unknown, command: CliCommand, json: boolean): number {
   const message = error instanceof Error ? error.message : String(error);
   const wrongArgs = error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
-  if (!(error instanceof UsageError) && !(error instanceof SilentError) && !wrongArgs) throw error;
-  const code = error instanceof SilentError ? EXIT.silent : EXIT.usage;
+  const expected = [UsageError, SilentError, SigningError, SettingsError, Unreachable].some(
+    (kind) => error instanceof kind,
+  );
+  if (!expected && !wrongArgs) throw error;
+  const code = error instanceof SilentError || error instanceof Unreachable ? EXIT.silent : EXIT.usage;
   if (json) process.stdout.write(`${jsonText({ ok: false, error: message })}\n`);
   else printError(message, wrongArgs ? `usage: towpath ${command.usage[0]}` : "");
   return code;

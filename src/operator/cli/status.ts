@@ -2,15 +2,8 @@ import { explain } from "../../core/codes.ts";
 import { formatDuration } from "../../core/duration.ts";
 import { parseJson } from "../../protocol/envelope.ts";
 import { parseTopic } from "../../protocol/topics.ts";
-import {
-  asRecord,
-  type Client,
-  decodeStatement,
-  openTransport,
-  sleep,
-  startTransport,
-  Unreachable,
-} from "../client.ts";
+import { asRecord, type Client, decodeStatement, openTransport, sleep, startTransport } from "../client.ts";
+import { Unreachable } from "../errors.ts";
 import { LineCutter } from "../lines.ts";
 import { readRange } from "../reading.ts";
 import type { Who } from "../who.ts";

@@ -13,7 +13,8 @@ import {
   type TrustBody,
   trustBodySchema,
 } from "../../protocol/trust-document.ts";
-import { opensshSigner, SigningError } from "../signer.ts";
+import { SigningError } from "../errors.ts";
+import { opensshSigner } from "../signer.ts";
 import { pushTrust } from "../switching.ts";
 import {
   type CliArgs,
@@ -75,8 +76,20 @@ export const command: CliCommand = {
   run,
 };
 
-async function run(args: CliArgs): Promise<number> {
-  const [what, name] = args.words;
+/** `--root a.pub b.pub`: further words belong to the option that takes keys. What is left over is a mistake. */
+function takeKeys(given: CliArgs): { what: string | undefined; name: string | undefined; args: CliArgs } {
+  const [what, ...rest] = given.words;
+  const option = what === "init" ? "root" : what === "sign" ? "identity" : what === "add" ? "key" : null;
+  const named = what === "init" || what === "sign" || what === "show" ? 0 : 1;
+  const extra = rest.slice(named);
+  const surplus = option === null || list(given, option).length === 0 ? extra : [];
+  if (surplus.length > 0) throw new UsageError(`what is ${surplus.join(" ")}? see \`towpath trust --help\``);
+  const values = option === null ? given.values : { ...given.values, [option]: [...list(given, option), ...extra] };
+  return { what, name: named === 0 ? undefined : rest[0], args: { ...given, values } };
+}
+
+async function run(given: CliArgs): Promise<number> {
+  const { what, name, args } = takeKeys(given);
   switch (what) {
     case "init":
       return init(args);
@@ -110,6 +123,13 @@ function keyLine(given: string): string {
   if (keyBlob(line) === null)
     throw new UsageError(`${given}: not a public key (ed25519, ecdsa-p256, or their sk- forms)`);
   return line;
+}
+
+/** Keys to sign with: the flag, else the environment. */
+function identitiesOf(args: CliArgs): string[] {
+  const given = list(args, "identity");
+  const set = process.env.TOWPATH_IDENTITY;
+  return given.length > 0 || set === undefined ? given : [set];
 }
 
 const trustFile = (args: CliArgs): string => text(args, "trust") ?? process.env.TOWPATH_TRUST ?? "trust.json";
@@ -224,7 +244,7 @@ async function sign(args: CliArgs): Promise<number> {
   if (sitesFile !== undefined && text(args, "trust") === undefined) return signSites(args, sitesFile);
   const file = trustFile(args);
   const { body, bytes, sigs } = load(file);
-  const identities = list(args, "identity");
+  const identities = identitiesOf(args);
   if (identities.length === 0) throw new UsageError("whose signature? --identity KEY");
   const fresh = sigs.length === 0;
   const next = fresh ? { ...body, epoch: body.epoch + 1 } : body;
@@ -277,7 +297,7 @@ async function site(args: CliArgs, name: string): Promise<number> {
   const parsed = sitesBodySchema.safeParse({ ...loadSitesBody(file), [name]: entry });
   if (!parsed.success) throw new UsageError(`${name}: not a name`);
   const bytes = Buffer.from(JSON.stringify(parsed.data));
-  const [identity] = list(args, "identity");
+  const [identity] = identitiesOf(args);
   const sigs = identity === undefined ? [] : [await signWith(identity, bytes, null)];
   writeWhole(file, `${encodeEnvelope({ body: bytes, sigs })}\n`);
   const signed =
@@ -289,7 +309,7 @@ async function site(args: CliArgs, name: string): Promise<number> {
 
 async function signSites(args: CliArgs, file: string): Promise<number> {
   const bytes = Buffer.from(JSON.stringify(loadSitesBody(file)));
-  const [identity] = list(args, "identity");
+  const [identity] = identitiesOf(args);
   writeWhole(
     file,
     `${encodeEnvelope({ body: bytes, sigs: [await signWith(required(identity, "--identity"), bytes, null)] })}\n`,
