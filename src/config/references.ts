@@ -18,7 +18,7 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
     add,
   );
   twice(
-    Object.entries(raw.consoles).map(([name, one]) => [portKey(one), `consoles.${name}.port`]),
+    Object.entries(raw.consoles).map(([name, one]) => [portKey(one, surroundings.resolve), `consoles.${name}.port`]),
     "port",
     add,
   );
@@ -82,7 +82,9 @@ function twice(
   }
 }
 
-function portKey(console: RawConsole): string {
+/** The same port by another spelling is the same port. */
+function portKey(console: RawConsole, resolve: (path: string) => string): string {
+  if ("path" in console.port) return resolve(console.port.path);
   return JSON.stringify(Object.entries(console.port).sort());
 }
 

@@ -6,7 +6,7 @@ import { reject } from "./power.ts";
 import { pendingOf } from "./sequence.ts";
 import type { Turn } from "./state.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
-import { stateView } from "./view.ts";
+import { birthView, stateView } from "./view.ts";
 
 /** Commands that move nothing: what is, what was, and a new trust document. */
 
@@ -134,6 +134,7 @@ export function onTrustStored(turn: Turn, event: Extract<Event, { type: "trust-s
   turn.set({ trust: document });
   turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by }], { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
+  turn.effects.push({ type: "publish", topic: "birth", to: "all", body: birthView(turn.state, turn.nowMs) });
   turn.reply(via, { id, phase: "result", verdict: "done", epoch: document.epoch });
 }
 

@@ -18,6 +18,7 @@ export type RecordBody =
   | { kind: "clock"; wall: number; trust: ClockTrust }
   | { kind: "trust"; epoch: number; sha256: string; by: string }
   | { kind: "intent"; intent: Intent }
+  | { kind: "unrecorded"; id: string }
   | { kind: "edge"; id: string; outlet: string; power: Switch; ok: boolean }
   | {
       kind: "outcome";
@@ -151,6 +152,8 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
     }
     case "intent":
       return applyIntent(durable, record.intent, record.mono);
+    case "unrecorded":
+      return applyUnrecorded(durable, record.id);
     case "edge":
       return applyEdge(durable, record.id, record.outlet, record.power, record.mono);
     case "outcome":
@@ -203,9 +206,19 @@ function applyIntent(durable: Durable, intent: Intent, mono: number): Durable {
       cutsMs: intent.cuts.includes(outlet) ? [...memory.cutsMs, mono].slice(-CUTS_KEPT) : memory.cutsMs,
     });
   }
-  const accepted: Reply = { id: intent.id, phase: "accepted", durability: intent.durability };
+  const accepted: Reply = { id: intent.id, phase: "accepted", durability: intent.durability, waitMs: intent.waitMs };
   next = decide(next, intent.id, intent.by, accepted);
   return { ...next, unsettled: [...next.unsettled, { ...intent, offAtMs: null }] };
+}
+
+/** The command went ahead before the card had its intent: whoever asks again is told so. */
+function applyUnrecorded(durable: Durable, id: string): Durable {
+  const durability = "memory" as const;
+  return {
+    ...durable,
+    unsettled: durable.unsettled.map((one) => (one.id === id ? { ...one, durability } : one)),
+    decided: durable.decided.map((one) => (one.id === id ? { ...one, reply: { ...one.reply, durability } } : one)),
+  };
 }
 
 function applyEdge(durable: Durable, id: string, outlet: string, power: Switch, mono: number): Durable {

@@ -190,6 +190,7 @@ export function settleRecording(turn: Turn, recording: Recording, ok: boolean): 
   if (!ok && !recording.mayForget) return refuseUnrecorded(turn, recording);
   const durability: Durability = ok ? "synced" : "memory";
   const intent = { ...recording.intent, durability };
+  if (!ok) turn.append([{ kind: "unrecorded", id: intent.id }], { sync: false });
   turn.reply(recording.via, { id: intent.id, phase: "accepted", durability, waitMs: intent.waitMs });
   beginSequence(turn, intent, recording.via);
   runSequences(turn);
@@ -230,8 +231,10 @@ function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask):
     return turn.reply(via, reply);
   }
   const running = turn.state.sequences.find((one) => one.intent.outlets.some((name) => ask.outlets.includes(name)));
-  if (running === undefined)
-    return void reject(turn, via, id, { code: "outlet.busy", detail: "its record is being written" });
+  if (running === undefined) {
+    const refusal: Refusal = { code: "outlet.busy", detail: "its record is being written" };
+    return refuse(turn, via, command, targetText(ask.target), refusal, true);
+  }
   const reply = result({ cancels: running.intent.id });
   turn.append([{ kind: "cancelled", id, by, cancels: running.intent.id, reply }], { sync: true });
   const sequences = turn.state.sequences.map((one) => (one === running ? { ...one, cancelled: true } : one));

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { encodeFrame, type Frame, FrameReader } from "../protocol/frame.ts";
 import { filterMatches } from "../protocol/topics.ts";
@@ -17,7 +17,10 @@ const BACKLOG_BYTES = 4 * 1024 * 1024;
 /** Rejects when another controller answers there, or the path cannot be used. */
 export async function listenLocal(path: string, take: (message: Message) => void): Promise<LocalServer> {
   await assertAlone(path);
-  if (existsSync(path)) rmSync(path);
+  if (existsSync(path)) {
+    if (!lstatSync(path).isSocket()) throw new Error(`${path} is there and is no socket`);
+    rmSync(path);
+  }
   const retained = new Map<string, Uint8Array>();
   const clients = new Map<Socket, string[]>();
   const server = createServer((socket) => {

@@ -115,6 +115,7 @@ export async function follow(
   console: string,
   start: { boot: number | null; next: number },
   onChunk: (chunk: Chunk) => void,
+  onGaps: (gaps: RangeReply["gaps"]) => void,
   signal: AbortSignal,
 ): Promise<SiteReply | null> {
   let { boot, next } = start;
@@ -133,11 +134,8 @@ export async function follow(
     if (parsed?.name !== "up/capture/{console}/{track}" || parsed.console !== console || parsed.track !== "rx") return;
     const head = chunkHead(payload);
     if (head === null) return;
-    if (head.boot !== boot) {
-      boot = head.boot;
-      next = 0;
-      history = new Uint8Array();
-    }
+    // Somebody else may be reading an older boot on the same topic: only the site's signed word changes the boot.
+    if (head.boot !== boot) return;
     const chunk = head.offset > next ? null : decodeChunk(payload, head.offset === next ? history : new Uint8Array());
     if (chunk === null) behind = true;
     else take(chunk);
@@ -149,13 +147,18 @@ export async function follow(
         const reply = await client.send({ kind: "watch", args: { console } }, { who, timeoutMs: 10_000, signal });
         if (!signal.aborted && (reply === null || reply.phase !== "result")) return reply;
         renewAt = Date.now() + 30_000;
+        if (reply?.boot !== undefined && reply.boot !== boot) {
+          boot = reply.boot;
+          next = 0;
+          history = new Uint8Array();
+        }
         behind = true;
       }
       if (behind && !signal.aborted) {
         behind = false;
         const missed = await readRange(client, who, console, boot === null ? { from: next } : { boot, from: next });
         if (missed.ok) {
-          boot ??= missed.range.boot;
+          onGaps(missed.range.gaps);
           for (const chunk of missed.chunks) take(chunk);
           behind = missed.range.more;
         }

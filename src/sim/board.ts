@@ -24,6 +24,7 @@ const BOUNCE_MS = 60;
 export function openSimBoard(folder: string, relays: number, wallMs: () => number): SimBoard {
   const file = join(folder, "sim-board.jsonl");
   const levels = replay(file);
+  endTornLine(file);
   const contacts = new Map(levels);
   const faults = new Map<number, RelayFault>();
   const listeners: ((relay: number, energised: boolean) => void)[] = [];
@@ -60,6 +61,11 @@ export function openSimBoard(folder: string, relays: number, wallMs: () => numbe
       if (fault === "ok") settle(relay);
     },
   };
+}
+
+/** What comes next must not be glued to a line that a crash tore. */
+function endTornLine(file: string): void {
+  if (existsSync(file) && !/(^|\n)$/.test(readFileSync(file, "utf8"))) appendFileSync(file, "\n");
 }
 
 /** A torn last line is an edge that was not made. */

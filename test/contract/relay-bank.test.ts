@@ -82,7 +82,10 @@ describe("the simulated board", () => {
     expect(existsSync(join(data, "sim-board.jsonl"))).toBe(false);
     expect(openSimBoard(data, 2, () => 0).lines.read(1)).toBe(false);
     appendFileSync(join(data, "sim-board.jsonl"), '{"t":1,"relay":1,"energised":true}\n{"t":2,"relay":1,"ener');
-    expect(openSimBoard(data, 2, () => 0).lines.read(1)).toBe(true);
+    const board = openSimBoard(data, 2, () => 0);
+    expect(board.lines.read(1)).toBe(true);
+    board.lines.write(1, false);
+    expect(openSimBoard(data, 2, () => 0).lines.read(1)).toBe(false);
   });
 
   it("a stuck relay takes its line and keeps its contact", () => {

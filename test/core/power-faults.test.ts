@@ -68,7 +68,12 @@ describe("a card that does not take the intent", () => {
       bench.pass(2_100);
       const reply = bench.replies.find((one) => one.phase === "accepted" || one.code === "storage.degraded");
       if (durability === null) expect(codes(reply)).toEqual(["rejected", "storage.degraded"]);
-      else expect(reply).toMatchObject({ phase: "accepted", durability });
+      else {
+        expect(reply).toMatchObject({ phase: "accepted", durability });
+        expect(bench.ask({ kind: "outcome", args: { id: reply?.id ?? "" } })).toMatchObject({
+          outcome: { durability },
+        });
+      }
       expect(bench.drives.length > 0).toBe(durability !== null);
     }
   });

@@ -152,12 +152,16 @@ class Reading {
     const outcome = await readRange(this.client, this.who, this.console, args);
     if (!outcome.ok) return this.failed(outcome.reply, outcome.why);
     this.printer.learnClocks(outcome.range.clocks);
-    for (const gap of outcome.range.gaps)
-      note(
-        `-- gap: ${safe(gap.cause)}, ${gap.length === null ? "length unknown" : `${Number(gap.length)} bytes`}, at ${Number(gap.offset)} --`,
-      );
+    this.showGaps(outcome.range.gaps);
     for (const chunk of outcome.chunks) this.printer.chunk(chunk);
     return outcome.range;
+  }
+
+  private showGaps(gaps: RangeReply["gaps"]): void {
+    for (const gap of gaps) {
+      const length = gap.length === null ? "length unknown" : `${Number(gap.length)} bytes`;
+      note(`-- gap: ${safe(String(gap.cause))}, ${length}, at ${Number(gap.offset)} --`);
+    }
   }
 
   async live(): Promise<number> {
@@ -168,6 +172,7 @@ class Reading {
       this.console,
       start,
       (chunk) => this.printer.chunk(chunk),
+      (gaps) => this.showGaps(gaps),
       this.signal,
     );
     return reply?.phase === "result" ? EXIT.done : this.failed(reply, "");
