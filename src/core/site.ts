@@ -160,7 +160,7 @@ function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }
 
 function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): void {
   const { connection, state, detail } = event;
-  turn.set({ links: { ...turn.state.links, [connection]: state === "up" } });
+  turn.set({ links: { ...turn.state.links, [connection]: { state, detail, sinceMs: turn.nowMs } } });
   turn.append([{ kind: "link", connection, state, detail }], { sync: false });
   if (state !== "up") return;
   turn.effects.push({ type: "publish", topic: "birth", to: connection, body: birthView(turn.state, turn.nowMs) });

@@ -39,6 +39,13 @@ export interface ConsoleState {
   readonly sinceMs: number;
 }
 
+export interface LinkState {
+  readonly state: "up" | "down";
+  /** Which broker, or why not. */
+  readonly detail: string;
+  readonly sinceMs: number;
+}
+
 export interface TrustChange {
   readonly token: number;
   readonly document: TrustDocument;
@@ -71,7 +78,7 @@ export interface SiteState {
   readonly lines: Readonly<Record<number, Reading>>;
   readonly inputs: Readonly<Record<string, Reading>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
-  readonly links: Readonly<Partial<Record<Connection, boolean>>>;
+  readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: string } | null;
   readonly trustChange: TrustChange | null;

@@ -1,9 +1,10 @@
-import { type Client, openClient } from "../client.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { asRecord, type Client, openClient } from "../client.ts";
 import { SettingsError, SigningError, Unreachable } from "../errors.ts";
 import { loadSettings, type Settings } from "../settings.ts";
 import { findWho, type KnownSites, type LoadedTrust, loadSites, loadTrust, type Who } from "../who.ts";
 import { type CliArgs, list, SilentError, text, UsageError } from "./command.ts";
-import { note } from "./out.ts";
+import { note, safe } from "./out.ts";
 
 /** What every verb that talks to a site begins with. */
 export interface Context {
@@ -89,8 +90,21 @@ export function sayVerification(client: Client, site: string): void {
     note(`unverified: no key is known for ${site}; add it with \`towpath trust site\``);
 }
 
-/** Why nothing came. */
+/** Why nothing came, and what was last known. */
 export function silence(client: Client, site: string): SilentError {
   const forged = client.sawForged() ? " (answers came that its key did not sign: reply.unverified)" : "";
-  return new SilentError(`${site} does not answer (site.silent)${forged}`);
+  return new SilentError(`${site} does not answer (site.silent)${forged}${lastKnown(client)}`);
+}
+
+function lastKnown(client: Client): string {
+  const state = client.state()?.body;
+  if (state === undefined) return "\n  nothing is known of it";
+  const wall = Number(state.wall ?? Number.NaN);
+  const age = Number.isFinite(wall)
+    ? `${formatDuration(Math.max(0, Date.now() - wall))} ago by the site's clock`
+    : "at an unknown time";
+  const devices = Object.entries(asRecord(state.devices) ?? {}).map(
+    ([name, item]) => `${name} ${asRecord(item)?.power}`,
+  );
+  return safe(`last known ${age}: ${devices.join(", ") || "no devices"}`).replace(/^/, "\n  ");
 }

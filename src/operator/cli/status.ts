@@ -82,15 +82,12 @@ function showState(state: Json, how: string): void {
   print(`${paint("bold", `${safe(String(state.fleet))}/${safe(String(state.name))}`)}  ${how}`);
   const site = asRecord(state.site) ?? {};
   const storage = asRecord(site.storage);
-  const links = Object.entries(asRecord(site.links) ?? {})
-    .filter(([name]) => name !== "rev")
-    .map(([name, up]) => `${safe(name)} ${up === true ? "up" : paint("red", "down")}`);
+  const links = Object.entries(asRecord(site.links) ?? {}).filter(([name]) => name !== "rev");
   print(
     `  version ${safe(String(state.version))}  trust epoch ${safe(String(asRecord(site.trust)?.epoch ?? "none: nothing can be switched"))}  clock ${safe(String(asRecord(site.clock)?.trust))}`,
   );
-  print(
-    `  path ${links.join(", ")}  storage ${storage?.state === "ok" ? "ok" : paint("red", `degraded: ${safe(String(storage?.detail))}`)}`,
-  );
+  for (const [name, item] of links) print(`  path ${pathText(name, asRecord(item) ?? {}, Number(state.mono))}`);
+  print(`  storage ${storage?.state === "ok" ? "ok" : paint("red", `degraded: ${safe(String(storage?.detail))}`)}`);
   print(`  key ${safe(String(state.key))}`);
   const outlets = asRecord(state.outlets) ?? {};
   for (const [name, item] of Object.entries(asRecord(state.devices) ?? {}))
@@ -105,6 +102,13 @@ function showState(state: Json, how: string): void {
       `  ${paint("yellow", "running")} ${safe(String(pending?.verb))} by ${safe(String(pending?.by))}: ${safe(String(pending?.doing))} ${safe(String(pending?.id))}`,
     );
   }
+}
+
+/** Which way, since when, and through what or why not. */
+function pathText(name: string, link: Json, monoMs: number): string {
+  const up = link.state === "up" ? paint("green", "up") : paint("red", "down");
+  const since = typeof link.sinceMs === "number" ? ` for ${formatDuration(Math.max(0, monoMs - link.sinceMs))}` : "";
+  return `${safe(name)} ${up}${since}: ${safe(String(link.detail))}`;
 }
 
 function showDevice(name: string, device: Json, outlets: Json, monoMs: number): void {
