@@ -1,34 +1,11 @@
 import { createHash } from "node:crypto";
 import { type Chunk, chunkHead, decodeChunk } from "../protocol/chunk.ts";
 import { parseTopic } from "../protocol/topics.ts";
+import { type RangeReply, readRangeReply } from "./answers.ts";
 import { asRecord, type Client, type SiteReply, sleep } from "./client.ts";
 import type { Who } from "./who.ts";
 
 /** Ranges of capture as they come over the wire, put together and checked against the site's signed answer. */
-
-export interface RangeReply {
-  readonly boot: number | null;
-  readonly from: number;
-  readonly to: number;
-  readonly first: number;
-  readonly next: number;
-  readonly more: boolean;
-  readonly gaps: readonly { readonly cause: string; readonly length: number | null; readonly offset: number }[];
-  readonly boots: readonly {
-    readonly boot: number;
-    readonly first: number;
-    readonly next: number;
-    readonly firstMonoMs: number;
-  }[];
-  readonly clock: ClockAt | null;
-  readonly clocks: readonly ClockAt[];
-}
-
-export interface ClockAt {
-  readonly boot: number;
-  readonly mono: number;
-  readonly wall: number;
-}
 
 export type ReadOutcome =
   | { ok: true; range: RangeReply; chunks: readonly Chunk[] }
@@ -52,7 +29,11 @@ export async function readRange(
       collected.stop();
       return { ok: false, reply, why: "" };
     }
-    const range = reply as unknown as RangeReply;
+    const range = readRangeReply(reply);
+    if (range === null) {
+      collected.stop();
+      return { ok: false, reply: null, why: "the answer makes no sense" };
+    }
     const chunks = await whole(collected.payloads, range);
     collected.stop();
     if (chunks === null) {
@@ -61,7 +42,7 @@ export async function readRange(
     }
     const hash = createHash("sha256");
     for (const chunk of chunks) hash.update(chunk.data);
-    if (range.boot === null || hash.digest("hex") === reply.sha256) return { ok: true, range, chunks };
+    if (range.boot === null || hash.digest("hex") === range.sha256) return { ok: true, range, chunks };
     why = "the pieces are not those that the site signed for (reply.unverified)";
   }
   return { ok: false, reply: null, why };
@@ -78,11 +59,10 @@ function collect(client: Client, console: string): { payloads: Uint8Array[]; sto
 
 async function whole(payloads: readonly Uint8Array[], range: RangeReply): Promise<Chunk[] | null> {
   const deadline = Date.now() + STRAGGLERS_MS;
-  const wanted = Number((range as unknown as { bytes?: number }).bytes ?? 0);
   for (;;) {
     const chunks = range.boot === null ? [] : decodeAll(payloads, range.boot, range.from, range.to);
     const have = chunks.reduce((sum, chunk) => sum + chunk.data.length, 0);
-    if (have >= wanted) return chunks;
+    if (have >= range.bytes) return chunks;
     if (Date.now() > deadline) return null;
     await sleep(20);
   }

@@ -1,6 +1,6 @@
 import type { OperateVerb, PowerArgs } from "../core/messages.ts";
-import type { Preview } from "../core/preview.ts";
 import { NONCE_TTL_MS } from "../core/selection.ts";
+import { readSelected, type ShownPreview } from "./answers.ts";
 import type { Client, SiteReply } from "./client.ts";
 import { ulid } from "./ulid.ts";
 import type { LoadedTrust, Who } from "./who.ts";
@@ -10,7 +10,7 @@ import type { LoadedTrust, Who } from "./who.ts";
 export interface Selected {
   readonly nonce: string;
   readonly epoch: number;
-  readonly preview: Preview;
+  readonly preview: ShownPreview;
   readonly atMs: number;
 }
 
@@ -38,13 +38,9 @@ export async function select(client: Client, who: Who, trust: LoadedTrust | null
     reply = await client.send(body, { who, timeoutMs: SELECT_MS });
   }
   if (reply === null || reply.phase !== "selected") return { ok: false, reply };
-  const selected = {
-    nonce: String(reply.nonce),
-    epoch: Number(reply.epoch),
-    preview: reply.preview as Preview,
-    atMs: Date.now(),
-  };
-  return { ok: true, selected };
+  const selected = readSelected(reply);
+  if (selected === null) return { ok: false, reply: null };
+  return { ok: true, selected: { ...selected, atMs: Date.now() } };
 }
 
 export function pushTrust(client: Client, who: Who | null, document: string): Promise<SiteReply | null> {
@@ -65,8 +61,8 @@ export async function freshen(
 }
 
 /** The same move on the same facts; only their age may differ. */
-function samePreview(one: Preview, other: Preview): boolean {
-  const gist = ({ facts, ...rest }: Preview) => {
+function samePreview(one: ShownPreview, other: ShownPreview): boolean {
+  const gist = ({ facts, ...rest }: ShownPreview) => {
     const values = Object.entries(facts).map(([name, fact]) => [
       name,
       fact.commanded.value,

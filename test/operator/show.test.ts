@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { readClocks, readRangeReply, readSelected } from "../../src/operator/answers.ts";
 import { LogPrinter } from "../../src/operator/cli/log-printer.ts";
 import { ConsoleText, jsonText, safe } from "../../src/operator/cli/out.ts";
 import { LineCutter } from "../../src/operator/lines.ts";
@@ -112,5 +113,22 @@ describe("ids", () => {
   it("are ULIDs in the order of their time", () => {
     expect(ulid(1)).toMatch(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/);
     expect(ulid(1_000) < ulid(2_000)).toBe(true);
+  });
+});
+
+describe("answers of a site that may be anybody", () => {
+  it("are read or refused, never thrown at", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        readSelected(value);
+        readRangeReply(value);
+        return Array.isArray(readClocks(value));
+      }),
+      { numRuns: 1_000 },
+    );
+    const range = { boot: 1, from: 0, to: 1, first: 0, next: 1, more: false, gaps: [], boots: [], clocks: [] };
+    expect(readRangeReply(range)).toMatchObject({ next: 1, bytes: 0 });
+    expect(readRangeReply({ ...range, gaps: [{ cause: "x", length: "\u001b[2J", offset: 0 }] })).toBeNull();
+    expect(readSelected({ nonce: "n", epoch: 1, preview: { facts: null } })).toBeNull();
   });
 });

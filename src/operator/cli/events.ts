@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { explain } from "../../core/codes.ts";
 import { parseJson } from "../../protocol/envelope.ts";
 import { parseTopic } from "../../protocol/topics.ts";
+import { type ClockAt, readClocks } from "../answers.ts";
 import { asRecord, type Client, type SiteReply, sleep } from "../client.ts";
-import type { ClockAt } from "../reading.ts";
 import type { Who } from "../who.ts";
 import {
   type CliArgs,
@@ -104,7 +104,7 @@ class Events {
       { who: this.who, timeoutMs: 15_000 },
     );
     if (reply === null) throw silence(this.client, this.client.site);
-    this.clocks = (reply.clocks as ClockAt[] | undefined) ?? this.clocks;
+    this.clocks = readClocks(reply.clocks);
     let records = reply.phase === "result" ? signedRecords(heard, reply) : null;
     for (let waited = 0; reply.phase === "result" && records === null && waited < 3_000; waited += 50) {
       await sleep(50);

@@ -1,6 +1,6 @@
 import type { Chunk } from "../../protocol/chunk.ts";
+import type { ClockAt } from "../answers.ts";
 import { type Line, LineCutter } from "../lines.ts";
-import type { ClockAt } from "../reading.ts";
 import { ConsoleText, jsonText } from "./out.ts";
 
 /** How captured bytes are shown: as text for a terminal, with times, as JSON lines, or raw. */

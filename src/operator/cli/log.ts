@@ -1,7 +1,8 @@
 import { explain } from "../../core/codes.ts";
 import { parseDuration } from "../../core/duration.ts";
+import type { RangeReply } from "../answers.ts";
 import type { Client, SiteReply } from "../client.ts";
-import { follow, type RangeReply, readRange } from "../reading.ts";
+import { follow, readRange } from "../reading.ts";
 import type { Who } from "../who.ts";
 import {
   type CliArgs,

@@ -1,7 +1,7 @@
 import { explain } from "../../core/codes.ts";
 import { formatDuration, parseDuration } from "../../core/duration.ts";
 import { OPERATE_VERBS, type OperateVerb, type PowerArgs } from "../../core/messages.ts";
-import type { Preview } from "../../core/preview.ts";
+import type { ShownPreview } from "../answers.ts";
 import { asRecord, type Client, type SiteReply } from "../client.ts";
 import { type Ended, freshen, newId, type Order, operate, type Selected, select } from "../switching.ts";
 import type { Who } from "../who.ts";
@@ -144,7 +144,7 @@ class Switching {
   }
 
   /** The typed name is for what a tired person overlooks: others lose power too, or the way to the site itself. */
-  private async agreed(preview: Preview): Promise<boolean> {
+  private async agreed(preview: ShownPreview): Promise<boolean> {
     if (flag(this.args, "yes")) return true;
     if (!interactive()) throw new UsageError("nobody to ask: add --yes");
     const others = preview.loses.some((device) => !preview.named.includes(device));
@@ -205,7 +205,7 @@ function refusalText(reply: SiteReply): string {
   return `${explain(safe(String(reply.code)))}${detail}${retry}`;
 }
 
-function showPreview(site: string, preview: Preview): void {
+function showPreview(site: string, preview: ShownPreview): void {
   print(paint("bold", safe(`${preview.verb} ${site}/${preview.target}`)));
   const moves = preview.moves.map((move) =>
     "waitMs" in move ? `wait ${formatDuration(move.waitMs)}` : `${move.outlet} ${move.power}`,
