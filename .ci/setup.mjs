@@ -10,7 +10,13 @@ const purpose = process.argv[2] ?? "start";
 /** Programs that are run, and the Debian packages that bring them. */
 const PROGRAMS = {
   start: { "ssh-keygen": "openssh-client" },
-  test: { "ssh-keygen": "openssh-client", "ssh-agent": "openssh-client", mosquitto: "mosquitto" },
+  test: {
+    "ssh-keygen": "openssh-client",
+    "ssh-agent": "openssh-client",
+    openssl: "openssl",
+    python3: "python3",
+    mosquitto: "mosquitto",
+  },
 };
 
 const say = (line) => process.stderr.write(`setup: ${line}\n`);

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createHash, createPublicKey, sign } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -66,6 +67,54 @@ describe("signatures of OpenSSH", () => {
       { input: MESSAGE },
     );
     expect(verifySignature(MESSAGE, unarmour(armoured.toString()) ?? new Uint8Array(), "towpath-command")).toBeNull();
+  });
+});
+
+describe("signatures of a hardware key", () => {
+  const text = (bytes: Uint8Array | string): Buffer => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(Buffer.from(bytes).length);
+    return Buffer.concat([length, Buffer.from(bytes)]);
+  };
+  const sha = (name: string, bytes: Uint8Array) => createHash(name).update(bytes).digest();
+
+  /** What an authenticator makes of it (PROTOCOL.u2f): flags and counter are signed with the message. */
+  function skSigned(flags: number): { line: string; blob: Uint8Array } {
+    const type = "sk-ssh-ed25519@openssh.com";
+    const key = newKey();
+    const { x = "" } = createPublicKey(key).export({ format: "jwk" });
+    const publicBlob = Buffer.concat([text(type), text(Buffer.from(x, "base64url")), text("ssh:")]);
+    const data = Buffer.concat([
+      Buffer.from("SSHSIG"),
+      text("towpath-command"),
+      text(""),
+      text("sha512"),
+      text(sha("sha512", MESSAGE)),
+    ]);
+    const flagsAndCounter = Buffer.from([flags, 0, 0, 0, 7]);
+    const raw = sign(
+      null,
+      Buffer.concat([sha("sha256", Buffer.from("ssh:")), flagsAndCounter, sha("sha256", data)]),
+      key,
+    );
+    const signature = Buffer.concat([text(type), text(raw), flagsAndCounter]);
+    const head = [
+      Buffer.from("SSHSIG"),
+      Buffer.from([0, 0, 0, 1]),
+      text(publicBlob),
+      text("towpath-command"),
+      text(""),
+      text("sha512"),
+    ];
+    return { line: `${type} ${publicBlob.toString("base64")} token`, blob: Buffer.concat([...head, text(signature)]) };
+  }
+
+  it("verify when somebody touched it, and only then", () => {
+    const touched = skSigned(1);
+    const fingerprint = fingerprintOf(keyBlob(touched.line) ?? new Uint8Array());
+    expect(verifySignature(MESSAGE, touched.blob, "towpath-command")?.fingerprint).toBe(fingerprint);
+    expect(verifySignature(MESSAGE, skSigned(0).blob, "towpath-command")).toBeNull();
+    expect(verifySignature(Buffer.from("other"), touched.blob, "towpath-command")).toBeNull();
   });
 });
 
