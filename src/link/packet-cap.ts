@@ -24,6 +24,11 @@ export class PacketCap {
     this.options = options;
   }
 
+  /** Bytes that wait for the rest of a header: what a hostile broker can make this cost. */
+  get heldBytes(): number {
+    return this.held.length;
+  }
+
   push(bytes: Uint8Array): Buffer[] {
     this.held = this.held.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.held, bytes]);
     const out: Buffer[] = [];

@@ -4,6 +4,7 @@ import type { ReadArgs } from "../core/messages.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Piece, Range } from "../journal/range.ts";
 import { type Chunk, DICTIONARY_LIMIT, encodeChunk, type Mark } from "../protocol/chunk.ts";
+import { recordsDigest } from "../protocol/records.ts";
 import { topicText } from "../protocol/topics.ts";
 
 /** What is asked for by hand: ranges of capture and ledger, and consoles that somebody watches. */
@@ -133,7 +134,7 @@ export function createReader(options: ReaderOptions): Reader {
       ok: true,
       // The records are not signed, this answer is.
       detail: {
-        sha256: sha256Of(taken),
+        sha256: recordsDigest(taken),
         from: taken[0]?.seq ?? 0,
         to: (taken.at(-1)?.seq ?? -1) + 1,
         records: taken.length,
@@ -235,13 +236,6 @@ export function chunksOf(boot: number, pieces: readonly Piece[]): Chunk[] {
   }
   close();
   return chunks;
-}
-
-/** Of the records as they are published: one JSON text after the other, a newline between. */
-function sha256Of(records: readonly unknown[]): string {
-  return createHash("sha256")
-    .update(records.map((record) => JSON.stringify(record)).join("\n"))
-    .digest("hex");
 }
 
 /** How many of the first records fit in so many bytes; at least one. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Chunk, chunkHead, decodeChunk } from "../protocol/chunk.ts";
+import { type Chunk, chunkHead, DICTIONARY_LIMIT, decodeChunk } from "../protocol/chunk.ts";
 import { parseTopic } from "../protocol/topics.ts";
 import { type RangeReply, readRangeReply } from "./answers.ts";
 import { asRecord, type Client, type SiteReply, sleep } from "./client.ts";
@@ -82,7 +82,7 @@ function decodeAll(payloads: readonly Uint8Array[], boot: number, from: number, 
     const chunk = decodeChunk(payload, head.offset === end ? before : new Uint8Array());
     if (chunk === null) continue;
     chunks.push(chunk);
-    before = Buffer.concat([head.offset === end ? before : new Uint8Array(), chunk.data]).subarray(-32 * 1024);
+    before = Buffer.concat([head.offset === end ? before : new Uint8Array(), chunk.data]).subarray(-DICTIONARY_LIMIT);
     end = chunk.offset + chunk.data.length;
   }
   return chunks;
@@ -105,7 +105,7 @@ export async function follow(
     const skip = Math.max(0, next - chunk.offset);
     if (skip >= chunk.data.length) return;
     const data = chunk.data.subarray(skip);
-    history = Buffer.concat([history, data]).subarray(-32 * 1024);
+    history = Buffer.concat([history, data]).subarray(-DICTIONARY_LIMIT);
     onChunk({ ...chunk, offset: chunk.offset + skip, marks: skip > 0 ? [] : chunk.marks, data });
     next = chunk.offset + chunk.data.length;
   };

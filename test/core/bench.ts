@@ -4,7 +4,7 @@ import type { Command, PowerArgs, Reply } from "../../src/core/messages.ts";
 import type { OutletPlan, SitePlan } from "../../src/core/plan.ts";
 import { stepSite } from "../../src/core/site.ts";
 import { EMPTY_STATE, type SiteState } from "../../src/core/state.ts";
-import type { TrustDocument } from "../../src/core/trust.ts";
+import type { Offer, TrustDocument } from "../../src/core/trust.ts";
 
 /** The pure decision with edges that answer at once, and a clock that is moved by hand. */
 
@@ -213,6 +213,20 @@ export class Bench {
     options: Parameters<Bench["send"]>[2] = {},
   ): Reply {
     return this.send({ ...this.head(by), ...command } as Command, by, options);
+  }
+
+  /** A trust document that arrives as a command; whoever brings it need not be known. */
+  offerTrust(offer: Offer & { envelope: string }, via: "lte" | "local"): void {
+    const command = { v: 1, id: this.id(), site: "acme/one", by: "x", epoch: offer.document.epoch } as const;
+    this.emit({
+      type: "command-arrived",
+      via,
+      command: { ...command, kind: "trust", args: { document: offer.envelope } },
+      signers: [],
+      signatures: 0,
+      offer,
+      entropy: "n",
+    });
   }
 
   /** What a start after a crash finds: the records that reached the card. */

@@ -7,6 +7,7 @@ import {
   makeKey,
   makeSite,
   start,
+  startBrokeredSite,
   startController,
   startMosquitto,
   TOWPATH,
@@ -75,21 +76,8 @@ describe("the exit codes", () => {
   });
 
   it("a site that went away is told with its last known state and its age", async () => {
-    const folder = temporaryFolder();
-    const { port } = await startMosquitto(folder, null);
-    const site = await makeSite(folder, { link: `link: { brokers: [ "mqtt://127.0.0.1:${port}" ] }` });
-    const controller = await startController(site.config);
-    await until(() => /"connection":"primary","state":"up"/.test(controller.log()));
-    const flags = [
-      "--broker",
-      `mqtt://127.0.0.1:${port}`,
-      "--fleet",
-      "acme",
-      "--identity",
-      site.identity,
-      "--trust",
-      site.trust,
-    ];
+    const site = await startBrokeredSite();
+    const { controller, flags } = site;
     expect((await towpath(["status", ...flags])).out).toMatch(/one +online/);
     controller.child.kill("SIGKILL");
     await controller.ended;

@@ -7,7 +7,7 @@ import { unarmour } from "../../src/access/sshsig.ts";
 import { ulid } from "../../src/operator/ulid.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../src/protocol/envelope.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
-import { makeKey, makeSite, startController, startMosquitto, temporaryFolder, towpath, until } from "./world.ts";
+import { makeKey, makeSite, startBrokeredSite, startController, temporaryFolder, towpath, until } from "./world.ts";
 
 /** A hostile client at a real broker, with a program of its own: nothing of Towpath's sends these messages. */
 
@@ -52,11 +52,8 @@ function signed(body: object, key: string, namespace = "towpath-command"): strin
 
 describe("bad input at a real broker", () => {
   it("gets a clear answer or is counted, moves nothing, and the controller stays up", async () => {
-    const folder = temporaryFolder();
-    const { port } = await startMosquitto(folder, null);
-    const site = await makeSite(folder, { link: `link: { brokers: [ "mqtt://127.0.0.1:${port}" ] }` });
-    const controller = await startController(site.config);
-    await until(() => /"connection":"primary","state":"up"/.test(controller.log()));
+    const site = await startBrokeredSite();
+    const { controller, flags, folder, port } = site;
     const stranger = makeKey(folder, "stranger");
     const { send, answer } = await hostile(port);
     const base = { v: 1, site: "acme/one", by: "alice", epoch: 1 };
@@ -114,16 +111,6 @@ describe("bad input at a real broker", () => {
     expect(site.edges()).toHaveLength(moved);
     expect(controller.child.exitCode).toBeNull();
 
-    const flags = [
-      "--broker",
-      `mqtt://127.0.0.1:${port}`,
-      "--fleet",
-      "acme",
-      "--identity",
-      site.identity,
-      "--trust",
-      site.trust,
-    ];
     const events = await towpath(["events", "one", "--all", "--json", ...flags]);
     const { events: records } = JSON.parse(events.out) as {
       events: { kind: string; code?: string; counts?: Record<string, number> }[];

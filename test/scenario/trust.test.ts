@@ -2,7 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { makeKey, makeSite, startController, temporaryFolder, towpath, until } from "./world.ts";
+import { makeKey, makeSite, startBrokeredSite, startController, temporaryFolder, towpath, until } from "./world.ts";
 
 describe("trust, from nothing", () => {
   it("two operators of different roles, a signed document, and a site that obeys it", async () => {
@@ -102,22 +102,8 @@ describe("trust, from nothing", () => {
 
 describe("believing a site", () => {
   it("a site that is not known is told as unverified, and a forged answer is not believed", async () => {
-    const folder = temporaryFolder();
-    const { startMosquitto } = await import("./world.ts");
-    const { port } = await startMosquitto(folder, null);
-    const site = await makeSite(folder, { link: `link: { brokers: [ "mqtt://127.0.0.1:${port}" ] }` });
-    const controller = await startController(site.config);
-    await until(() => /"connection":"primary","state":"up"/.test(controller.log()));
-    const flags = [
-      "--broker",
-      `mqtt://127.0.0.1:${port}`,
-      "--fleet",
-      "acme",
-      "--identity",
-      site.identity,
-      "--trust",
-      site.trust,
-    ];
+    const site = await startBrokeredSite();
+    const { flags, folder } = site;
     const unknown = await towpath(["status", "one", ...flags]);
     expect(unknown).toMatchObject({ code: 0 });
     expect(unknown.err).toContain("unverified");

@@ -319,6 +319,25 @@ export async function makeSite(
   };
 }
 
+export interface BrokeredSite extends TestSite {
+  readonly port: number;
+  readonly controller: Running;
+  /** How the command reaches it as alice, without `--sites`. */
+  readonly flags: readonly string[];
+}
+
+/** A running site that is connected to a mosquitto of its own. */
+export async function startBrokeredSite(): Promise<BrokeredSite> {
+  const folder = temporaryFolder();
+  const { port } = await startMosquitto(folder, null);
+  const url = `mqtt://127.0.0.1:${port}`;
+  const site = await makeSite(folder, { link: `link: { brokers: [ "${url}" ] }` });
+  const controller = await startController(site.config);
+  await until(() => /"connection":"primary","state":"up"/.test(controller.log()));
+  const flags = ["--broker", url, "--fleet", "acme", "--identity", site.identity, "--trust", site.trust];
+  return { ...site, port, controller, flags };
+}
+
 function siteYaml(more: { yaml?: string; outlets?: string; link?: string }): string {
   const outlets =
     more.outlets ??

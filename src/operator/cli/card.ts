@@ -1,13 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { EMPTY_DURABLE } from "../../core/ledger.ts";
 import { openDisk } from "../../disk/disk.ts";
 import { JournalStore } from "../../journal/store.ts";
 import { chunksOf } from "../../link/reader.ts";
 import { recoverDurable } from "../../site/recover.ts";
 import { EXIT, UsageError } from "./command.ts";
 import type { LogPrinter } from "./log-printer.ts";
-import { note, safe } from "./out.ts";
 
 /** A site's journal read from its data folder: also from the card of a dead site. Nothing is written. */
 export function openCard(data: string): JournalStore {
@@ -31,7 +29,7 @@ export function logOfCard(
   const stat = store.stat()[track];
   if (stat === undefined)
     throw new UsageError(`the journal has no console "${console}": it has ${consolesOf(store).join(", ") || "none"}`);
-  const { clocks } = recoverDurable(store.recovered) ?? EMPTY_DURABLE;
+  const { clocks } = recoverDurable(store.recovered);
   printer.learnClocks(clocks);
   for (const { boot, next } of stat.boots) {
     const last = boot === stat.boots.at(-1)?.boot;
@@ -43,10 +41,7 @@ export function logOfCard(
     while (from < next) {
       const range = store.readCapture(track, boot, from, next, STEP);
       if (range === null || range.end <= from) break;
-      for (const gap of range.gaps)
-        note(
-          `-- gap: ${safe(gap.cause)}, ${gap.length === null ? "length unknown" : `${gap.length} bytes`}, at ${gap.offset} --`,
-        );
+      printer.gaps(range.gaps);
       for (const chunk of chunksOf(boot, range.pieces)) printer.chunk(chunk);
       from = range.end;
     }

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
-import { explain } from "../../core/codes.ts";
 import { parseJson } from "../../protocol/envelope.ts";
+import { recordsDigest } from "../../protocol/records.ts";
 import { parseTopic } from "../../protocol/topics.ts";
 import { type ClockAt, readClocks } from "../answers.ts";
 import { asRecord, type Client, type SiteReply, sleep } from "../client.ts";
@@ -16,7 +15,8 @@ import {
   UsageError,
 } from "./command.ts";
 import { connectTo, contextOf, sayVerification, silence, viewerOf } from "./connect.ts";
-import { jsonText, note, print, printError, safe } from "./out.ts";
+import { jsonText, print, printError, safe } from "./out.ts";
+import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
   usage: ["events SITE [--last N | --all] [--follow]"],
@@ -48,7 +48,7 @@ async function run(args: CliArgs): Promise<number> {
   const who = await viewerOf(context);
   const client = await connectTo(context, args.words[0]?.replace(/\/.*$/, "") ?? null);
   try {
-    const events = new Events(client, who, args.json && flag(args, "follow"), args.json);
+    const events = new Events(client, who, args.json);
     const code = await events.past(flag(args, "all") ? { from: 0 } : { last });
     if (code !== EXIT.done) return code;
     sayVerification(client, client.site);
@@ -68,21 +68,18 @@ class Events {
   private readonly client: Client;
   private readonly who: Who | null;
   private readonly json: boolean;
-  /** Refusals as JSON too. */
-  private readonly printJson: boolean;
 
-  constructor(client: Client, who: Who | null, json: boolean, printJson: boolean) {
+  constructor(client: Client, who: Who | null, json: boolean) {
     this.client = client;
     this.who = who;
     this.json = json;
-    this.printJson = printJson;
   }
 
   async past(first: Json): Promise<number> {
     let args = first;
     for (let tries = 0; tries < TRIES; ) {
       const page = await this.page(args);
-      if (page.reply.phase !== "result") return this.rejected(page.reply);
+      if (page.reply.phase !== "result") return tellRejected(this.json, page.reply);
       if (page.records === null) {
         tries++;
         continue;
@@ -114,12 +111,6 @@ class Events {
     return { reply, records };
   }
 
-  private rejected(reply: SiteReply): number {
-    if (this.printJson) print(jsonText({ ok: false, ...reply }));
-    else note(`rejected: ${explain(safe(String(reply.code)))}`);
-    return EXIT.rejected;
-  }
-
   private take(record: Json): boolean {
     if (Number(record.seq) < this.next) return false;
     this.next = Number(record.seq) + 1;
@@ -144,8 +135,7 @@ function signedRecords(heard: readonly Json[], reply: SiteReply): Json[] | null 
   const mine = [...bySeq.values()]
     .filter((record) => Number(record.seq) >= Number(reply.from) && Number(record.seq) < Number(reply.to))
     .sort((a, b) => Number(a.seq) - Number(b.seq));
-  const hash = createHash("sha256").update(mine.map((record) => JSON.stringify(record)).join("\n"));
-  return hash.digest("hex") === reply.sha256 ? mine : null;
+  return recordsDigest(mine) === reply.sha256 ? mine : null;
 }
 
 function recordsOf(message: { topic: string; payload: Uint8Array }): Json[] {

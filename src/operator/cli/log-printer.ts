@@ -1,7 +1,7 @@
 import type { Chunk } from "../../protocol/chunk.ts";
 import type { ClockAt } from "../answers.ts";
 import { type Line, LineCutter } from "../lines.ts";
-import { ConsoleText, jsonText } from "./out.ts";
+import { ConsoleText, jsonText, note, safe } from "./out.ts";
 
 /** How captured bytes are shown: as text for a terminal, with times, as JSON lines, or raw. */
 export type LogMode = "text" | "timestamps" | "json" | "raw";
@@ -17,6 +17,17 @@ export class LogPrinter {
   constructor(mode: LogMode, write: (text: string | Uint8Array) => void) {
     this.mode = mode;
     this.write = write;
+  }
+
+  get json(): boolean {
+    return this.mode === "json";
+  }
+
+  /** Beside the captured bytes, never among them. */
+  gaps(gaps: readonly { cause: string; length: number | null; offset: number }[]): void {
+    for (const { cause, length, offset } of gaps) {
+      note(`-- gap: ${safe(cause)}, ${length === null ? "length unknown" : `${length} bytes`}, at ${offset} --`);
+    }
   }
 
   learnClocks(clocks: readonly ClockAt[]): void {

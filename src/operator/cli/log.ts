@@ -1,4 +1,3 @@
-import { explain } from "../../core/codes.ts";
 import { parseDuration } from "../../core/duration.ts";
 import type { RangeReply } from "../answers.ts";
 import type { Client, SiteReply } from "../client.ts";
@@ -16,7 +15,8 @@ import {
 } from "./command.ts";
 import { connectTo, contextOf, parsePlace, sayVerification, silence, viewerOf } from "./connect.ts";
 import { type LogMode, LogPrinter } from "./log-printer.ts";
-import { jsonText, note, print, printError, safe } from "./out.ts";
+import { printError } from "./out.ts";
+import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
   usage: ["log SITE/CONSOLE [--since 1h | --all] [--follow] [--timestamps] [--raw]", "log --data DATA CONSOLE [--all]"],
@@ -71,7 +71,6 @@ async function run(args: CliArgs): Promise<number> {
   process.once("SIGINT", () => stop.abort());
   try {
     const reader = new Reading(client, who, place.site, place.rest, printer, stop.signal);
-    reader.json = args.json;
     const want = flag(args, "all") ? "all" : sinceMs === null ? "tail" : { sinceMs };
     const code = await reader.past(want);
     if (code !== EXIT.done || !flag(args, "follow")) return code;
@@ -91,7 +90,6 @@ class Reading {
   private readonly console: string;
   private readonly printer: LogPrinter;
   private readonly signal: AbortSignal;
-  json = false;
 
   constructor(
     client: Client,
@@ -153,16 +151,9 @@ class Reading {
     const outcome = await readRange(this.client, this.who, this.console, args);
     if (!outcome.ok) return this.failed(outcome.reply, outcome.why);
     this.printer.learnClocks(outcome.range.clocks);
-    this.showGaps(outcome.range.gaps);
+    this.printer.gaps(outcome.range.gaps);
     for (const chunk of outcome.chunks) this.printer.chunk(chunk);
     return outcome.range;
-  }
-
-  private showGaps(gaps: RangeReply["gaps"]): void {
-    for (const gap of gaps) {
-      const length = gap.length === null ? "length unknown" : `${Number(gap.length)} bytes`;
-      note(`-- gap: ${safe(String(gap.cause))}, ${length}, at ${Number(gap.offset)} --`);
-    }
   }
 
   async live(): Promise<number> {
@@ -173,7 +164,7 @@ class Reading {
       this.console,
       start,
       (chunk) => this.printer.chunk(chunk),
-      (gaps) => this.showGaps(gaps),
+      (gaps) => this.printer.gaps(gaps),
       this.signal,
     );
     return reply?.phase === "result" ? EXIT.done : this.failed(reply, "");
@@ -185,8 +176,6 @@ class Reading {
       printError(why, "Try again.");
       return EXIT.failed;
     }
-    if (this.json) print(jsonText({ ok: false, ...reply }));
-    else note(`rejected: ${explain(safe(String(reply.code)))}`);
-    return EXIT.rejected;
+    return tellRejected(this.printer.json, reply);
   }
 }

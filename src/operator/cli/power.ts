@@ -26,6 +26,7 @@ import {
   whoOf,
 } from "./connect.ts";
 import { ask, interactive, jsonText, note, paint, print, safe } from "./out.ts";
+import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
   usage: [
@@ -138,9 +139,7 @@ class Switching {
   private refused(reply: SiteReply | null): number {
     if (reply === null) throw silence(this.client, this.site);
     sayVerification(this.client, this.site);
-    if (this.args.json) print(jsonText({ ok: false, ...reply }));
-    else note(`${paint("red", "rejected")}: ${refusalText(reply)}`);
-    return EXIT.rejected;
+    return tellRejected(this.args.json, reply);
   }
 
   /** The typed name is for what a tired person overlooks: others lose power too, or the way to the site itself. */
@@ -199,12 +198,6 @@ export function exitOf(reply: SiteReply): number {
   return reply.verdict === "failed" || reply.verdict === "interrupted" ? EXIT.failed : EXIT.done;
 }
 
-function refusalText(reply: SiteReply): string {
-  const retry = typeof reply.retryAfterMs === "number" ? ` Try again in ${formatDuration(reply.retryAfterMs)}.` : "";
-  const detail = reply.detail ? ` [${safe(String(reply.detail))}]` : "";
-  return `${explain(safe(String(reply.code)))}${detail}${retry}`;
-}
-
 function showPreview(site: string, preview: ShownPreview): void {
   print(paint("bold", safe(`${preview.verb} ${site}/${preview.target}`)));
   const moves = preview.moves.map((move) =>
@@ -238,7 +231,7 @@ const MEANING: Readonly<Record<string, string>> = {
 };
 
 function showVerdict(reply: SiteReply): void {
-  if (reply.phase === "rejected") return note(`${paint("red", "rejected")}: ${refusalText(reply)}`);
+  if (reply.phase === "rejected") return void tellRejected(false, reply);
   const verdict = safe(String(reply.verdict));
   const good = verdict === "verified" || verdict === "commanded" || verdict === "done" || verdict === "cancelled";
   print(`${paint(good ? "green" : "red", verdict)}: ${MEANING[verdict] ?? ""}`);
@@ -259,7 +252,7 @@ async function outcome(args: CliArgs, site: string | undefined, id: string | und
     sayVerification(client, site);
     const stored = asRecord(reply.outcome) as SiteReply | null;
     if (args.json) print(jsonText({ ok: reply.phase === "result", ...reply }));
-    else if (reply.phase === "rejected" || stored === null) note(`${paint("red", "rejected")}: ${refusalText(reply)}`);
+    else if (reply.phase === "rejected" || stored === null) tellRejected(false, reply);
     else if (stored.phase === "accepted")
       print(`in execution: ${safe(String(asRecord(reply.pending)?.doing ?? "waiting for the card"))}`);
     else showVerdict(stored);

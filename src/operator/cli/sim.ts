@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { explain } from "../../core/codes.ts";
 import { demoFile } from "../settings.ts";
 import { type CliArgs, type CliCommand, CONNECTION_HELP, CONNECTION_OPTIONS, EXIT, UsageError } from "./command.ts";
 import { connectTo, contextOf, silence } from "./connect.ts";
-import { jsonText, note, print, safe } from "./out.ts";
+import { jsonText, print, safe } from "./out.ts";
+import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
   usage: ["sim DEVICE hang|panic|unplug|plug", "sim relay N stuck|bounce|ok"],
@@ -33,11 +33,10 @@ async function run(args: CliArgs): Promise<number> {
   try {
     const reply = await client.send({ kind: "sim", args: { subject, fault } }, { who: null, timeoutMs: 5_000 });
     if (reply === null) throw silence(client, client.site);
-    const ok = reply.phase === "result";
-    if (args.json) print(jsonText({ ok, ...reply }));
-    else if (ok) print(safe(String(reply.detail)));
-    else note(`rejected: ${explain(safe(String(reply.code)))} ${safe(String(reply.detail ?? ""))}`);
-    return ok ? EXIT.done : EXIT.rejected;
+    if (reply.phase !== "result") return tellRejected(args.json, reply);
+    if (args.json) print(jsonText({ ok: true, ...reply }));
+    else print(safe(String(reply.detail)));
+    return EXIT.done;
   } finally {
     await client.stop();
   }

@@ -10,6 +10,7 @@ import type { Who } from "../who.ts";
 import { type CliArgs, type CliCommand, CONNECTION_HELP, CONNECTION_OPTIONS, EXIT, SilentError } from "./command.ts";
 import { type Context, connectTo, contextOf, sayVerification, viewerOf } from "./connect.ts";
 import { ConsoleText, jsonText, note, paint, print, safe } from "./out.ts";
+import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
   usage: ["status [SITE]"],
@@ -33,9 +34,7 @@ async function run(args: CliArgs): Promise<number> {
     if (reply === null) return silent(args, client);
     sayVerification(client, client.site);
     if (reply.phase !== "result") {
-      if (args.json) print(jsonText({ ok: false, ...reply }));
-      else note(`rejected: ${explain(safe(String(reply.code)))}`);
-      return EXIT.rejected;
+      return tellRejected(args.json, reply);
     }
     const state = asRecord(reply.state) ?? {};
     if (args.json) print(jsonText({ ok: true, answers: true, verified: client.verified(), state }));

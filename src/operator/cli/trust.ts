@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
 import { verifySignature } from "../../access/sshsig.ts";
-import { explain } from "../../core/codes.ts";
 import { BUILT_IN_ROLES } from "../../core/trust.ts";
 import { writeWhole } from "../../disk/disk.ts";
 import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../../protocol/envelope.ts";
@@ -27,7 +26,8 @@ import {
   UsageError,
 } from "./command.ts";
 import { connectTo, contextOf, silence, whoOf } from "./connect.ts";
-import { jsonText, note, paint, print, safe } from "./out.ts";
+import { jsonText, paint, print, safe } from "./out.ts";
+import { tellRejected } from "./refusal.ts";
 
 const { identity: _one, ...WITHOUT_IDENTITY } = CONNECTION_OPTIONS;
 
@@ -327,11 +327,10 @@ async function push(args: CliArgs, name: string): Promise<number> {
     const who = await whoOf(context).catch(() => null);
     const reply = await pushTrust(client, who, context.trust.text);
     if (reply === null) throw silence(client, name);
-    const ok = reply.phase === "result";
-    if (args.json) print(jsonText({ ok, ...reply }));
-    else if (ok) print(`${name} obeys epoch ${safe(String(reply.epoch))}`);
-    else note(`${paint("red", "rejected")}: ${explain(safe(String(reply.code)))}`);
-    return ok ? EXIT.done : EXIT.rejected;
+    if (reply.phase !== "result") return tellRejected(args.json, reply);
+    if (args.json) print(jsonText({ ok: true, ...reply }));
+    else print(`${name} obeys epoch ${safe(String(reply.epoch))}`);
+    return EXIT.done;
   } finally {
     await client.stop();
   }
