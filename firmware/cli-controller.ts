@@ -50,7 +50,7 @@ export async function serve(
   onReady: () => Promise<void> = async () => undefined,
 ): Promise<number> {
   const ended = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
   });
   try {
     const controller = await runController(args);

@@ -116,8 +116,9 @@ export async function openClient(
   const listeners = new Set<(message: Message) => void>();
   let state: Statement | null = null;
   let presence: Readonly<Record<string, unknown>> | null = null;
-  let named: { fleet: string; site: string } | null =
-    settings.fleet !== null && site !== null ? { fleet: settings.fleet, site } : null;
+  // A socket says itself whose it is: a fleet from the settings may be another one's.
+  const known = settings.local === null && settings.fleet !== null && site !== null;
+  let named: { fleet: string; site: string } | null = known ? { fleet: settings.fleet ?? "", site } : null;
   let forged = false;
   let verified: boolean | null = null;
   const filters = filtersOf(settings, named);

@@ -49,6 +49,9 @@ describe("the exit codes", () => {
 
     const silent = await towpath(["status", "one", "--local", join(site.folder, "nothing.sock")]);
     expect(silent).toMatchObject({ code: 5 });
+    // A socket is of its own site, whatever fleet the settings name.
+    const elsewhere = await towpath(["status", "one", ...flags], { env: { TOWPATH_FLEET: "other" } });
+    expect(elsewhere.code, elsewhere.err).toBe(0);
     expect((await towpath(["nonsense"])).code).toBe(2);
     expect((await towpath(["help"])).code).toBe(0);
     for (const verb of ["status", "power", "log", "events", "controller", "trust", "journal", "sim"]) {
