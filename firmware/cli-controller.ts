@@ -37,8 +37,10 @@ function check(args: CliArgs, configFile: string, insecureLab: boolean): number 
   else {
     for (const line of problemLines(report.problems)) note(`${paint("red", "problem")}: ${line}`);
     if (report.ok) print(`${configFile}: ${paint("green", "ok")}`);
-    for (const [name, { off, booting, crashed }] of Object.entries(report.outlets)) {
-      print(`  ${name}: controller's machine off: ${off}; booting: ${booting}; program crashed: ${crashed}`);
+    for (const [name, { off, booting, crashed, rebooting }] of Object.entries(report.outlets)) {
+      print(
+        `  ${name}: controller's machine off: ${off}; booting: ${booting}; rebooting: ${rebooting}; program crashed: ${crashed}`,
+      );
     }
   }
   return report.ok ? EXIT.done : EXIT.usage;

@@ -325,6 +325,6 @@ function senseInputs(config: SiteConfig, simulated: SimulatedSite, emit: (event:
   const sense = (relay: number, present: boolean): void => {
     if (used.has(`s${relay}`)) emit({ type: "input-sensed", input: `s${relay}`, present });
   };
-  for (let relay = 1; relay <= config.board.inputs; relay++) sense(relay, simulated.fed(relay));
+  for (const relay of Object.keys(config.board.relays).map(Number)) sense(relay, simulated.fed(relay));
   simulated.onFed(sense);
 }

@@ -21,7 +21,10 @@ function readConfig(text: string, folder: string, insecureLab: boolean): Checked
       const file = /[/.]/.test(board) ? absolute(board) : join(boards, `${board}.yaml`);
       return existsSync(file) ? readFileSync(file, "utf8") : null;
     },
-    boards: readdirSync(boards).map((file) => basename(file, ".yaml")),
+    readPart: (part) => readFile(join(boards, "parts", `${part}.yaml`)),
+    boards: readdirSync(boards)
+      .filter((file) => file.endsWith(".yaml"))
+      .map((file) => basename(file, ".yaml")),
     insecureLab,
   });
 }

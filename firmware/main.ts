@@ -1,4 +1,5 @@
-import { outletWithout, type Problem } from "../src/config/config.ts";
+import { MOMENTS, type Moment, outletWhile } from "../src/config/board.ts";
+import type { Problem } from "../src/config/config.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { packageVersion } from "../src/version.ts";
@@ -21,7 +22,7 @@ export function problemLines(problems: readonly Problem[]): string[] {
 export interface CheckReport {
   readonly ok: boolean;
   readonly problems: readonly Problem[];
-  readonly outlets: Readonly<Record<string, Readonly<Record<"off" | "booting" | "crashed", string>>>>;
+  readonly outlets: Readonly<Record<string, Readonly<Record<Moment, string>>>>;
 }
 
 /** Reads and checks, makes nothing. */
@@ -38,9 +39,10 @@ export function checkSite(configFile: string, insecureLab: boolean): CheckReport
     };
     return { ok: false, problems: [problem], outlets: {} };
   }
-  const outlets = Object.values(config.plan.outlets).map(({ name, contact }) => {
-    const without = (when: "off" | "booting" | "crashed") => outletWithout(config.board, contact, when);
-    return [name, { off: without("off"), booting: without("booting"), crashed: without("crashed") }];
+  const outlets = Object.values(config.plan.outlets).flatMap(({ name, contact, relay }) => {
+    const onBoard = config.board.relays[relay];
+    if (onBoard === undefined) return [];
+    return [[name, Object.fromEntries(MOMENTS.map((moment) => [moment, outletWhile(onBoard, contact, moment)]))]];
   });
   return { ok: true, problems: [], outlets: Object.fromEntries(outlets) };
 }

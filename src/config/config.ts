@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { isMap, isPair, isScalar, parseDocument } from "yaml";
 import type { ZodError } from "zod";
 import type { DevicePlan, OutletPlan, SitePlan } from "../core/plan.ts";
+import { type Board, readBoard } from "./board.ts";
 import { poweredBy, referenceProblems } from "./references.ts";
-import { type Board, boardSchema, type RawSite, siteSchema } from "./schema.ts";
+import { type RawSite, siteSchema } from "./schema.ts";
 import type { Framing } from "./units.ts";
 
 /** `site.yaml` to a checked site. Every problem at once, each with its place and what to do about it. */
@@ -48,6 +49,8 @@ export interface Surroundings {
   resolve(path: string): string;
   /** Text of a board file by name or path; null when there is none. */
   readBoard(board: string): string | null;
+  /** Text of a file in `boards/parts/`; null when there is none. */
+  readPart(part: string): string | null;
   /** Names of the boards that are shipped, for the error message. */
   readonly boards: readonly string[];
   /** Plaintext brokers beyond loopback are allowed. */
@@ -82,7 +85,7 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
     const problems = [...mistyped, ...schemaProblems(parsed.error)];
     const repaired = siteSchema.safeParse(repair(structuredClone(value), parsed.error));
     if (!repaired.success) return { ok: false, problems };
-    const board = readBoard(repaired.data.board, surroundings);
+    const board = findBoard(repaired.data.board, surroundings);
     return {
       ok: false,
       problems: [
@@ -93,7 +96,7 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
       ],
     };
   }
-  const board = readBoard(parsed.data.board, surroundings);
+  const board = findBoard(parsed.data.board, surroundings);
   const problems = [...mistyped, ...referenceProblems(parsed.data, board.board, surroundings), ...board.problems];
   problems.push(...notYet(parsed.data));
   if (problems.length > 0 || board.board === null) return { ok: false, problems };
@@ -193,7 +196,7 @@ function problemsOf(issue: Issue, path: readonly PropertyKey[]): Problem[] {
   return [{ where, what: issue.message, todo: "See the config example in the README." }];
 }
 
-function readBoard(name: string, surroundings: Surroundings): { board: Board | null; problems: Problem[] } {
+function findBoard(name: string, surroundings: Surroundings): { board: Board | null; problems: Problem[] } {
   const problem = (what: string): { board: null; problems: Problem[] } => ({
     board: null,
     problems: [
@@ -202,12 +205,17 @@ function readBoard(name: string, surroundings: Surroundings): { board: Board | n
   });
   const text = surroundings.readBoard(name);
   if (text === null) return problem(`there is no board "${name}"`);
-  const parsed = boardSchema.safeParse(parseDocument(text).toJS());
-  if (!parsed.success)
-    return problem(
-      `board "${name}" is not valid: ${parsed.error.issues[0]?.path.join(".")} ${parsed.error.issues[0]?.message}`,
-    );
-  return { board: parsed.data, problems: [] };
+  const read = readBoard(yamlValue(text), (part) => {
+    const found = surroundings.readPart(part);
+    return found === null ? undefined : yamlValue(found);
+  });
+  return read.ok ? { board: read.board, problems: [] } : problem(`board "${name}" is not valid: ${read.what}`);
+}
+
+/** Null where it is not YAML. */
+function yamlValue(text: string): unknown {
+  const document = parseDocument(text);
+  return document.errors.length > 0 ? null : resolved(document);
 }
 
 /** Parts of the schema that a later version brings to life. Refused, because to ignore them would be to lie. */
@@ -287,10 +295,4 @@ function planOf(raw: RawSite): SitePlan {
     consoles: Object.keys(raw.consoles),
     ownBranch: { declared: raw.controller !== undefined, controller: poweredBy(raw), path: raw.controller?.path ?? [] },
   };
-}
-
-/** What an outlet does without a running controller, for `--check`. */
-export function outletWithout(board: Board, contact: "no" | "nc", when: "off" | "booting" | "crashed"): string {
-  if (board.while[when] === "held") return "stays as it is";
-  return contact === "nc" ? "on" : "off";
 }

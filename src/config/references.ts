@@ -1,5 +1,6 @@
+import { type Board, opensNcAtBoot } from "./board.ts";
 import type { Problem, Surroundings } from "./config.ts";
-import type { Board, RawConsole, RawSite } from "./schema.ts";
+import type { RawConsole, RawSite } from "./schema.ts";
 
 /** What names what in `site.yaml`: missing references, two owners of one thing, circles. */
 
@@ -29,18 +30,7 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
     "console",
     add,
   );
-  for (const [name, outlet] of Object.entries(raw.outlets)) {
-    if (board && outlet.relay > board.relays)
-      add(`outlets.${name}.relay`, `the board has ${board.relays} relays`, "Use one that is there.");
-    const input = outlet.observe?.input;
-    if (board && input !== undefined && !inputsOf(board).includes(input)) {
-      add(
-        `outlets.${name}.observe.input`,
-        `the board has no input "${input}"`,
-        `It has ${inputsOf(board)[0]} to ${inputsOf(board).at(-1)}.`,
-      );
-    }
-  }
+  if (board !== null) boardProblems(raw, board, add);
   for (const [name, device] of Object.entries(raw.devices)) {
     known(`devices.${name}.outlets`, device.outlets, raw.outlets, "outlet");
     known(`devices.${name}.consoles`, device.consoles, raw.consoles, "console");
@@ -65,8 +55,34 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
   return problems;
 }
 
-function inputsOf(board: Board): string[] {
-  return Array.from({ length: board.inputs }, (_, index) => `s${index + 1}`);
+type Add = (where: string, what: string, todo: string) => void;
+
+/** What the outlets ask of the board and it does not have, or cannot do safely. */
+function boardProblems(raw: RawSite, board: Board, add: Add): void {
+  const count = Object.keys(board.relays).length;
+  const inputs = Object.keys(board.inputs);
+  for (const [name, outlet] of Object.entries(raw.outlets)) {
+    const relay = board.relays[outlet.relay];
+    if (relay === undefined) {
+      add(`outlets.${name}.relay`, `the board has ${count} relays`, "Use one that is there.");
+    } else if (outlet.contact === "nc") {
+      const opens = opensNcAtBoot(relay);
+      const todo = "Use another relay or board, or wire the load to NO and write `contact: no`.";
+      if (opens !== null) add(`outlets.${name}.contact`, opens, todo);
+    }
+    const input = outlet.observe?.input;
+    if (input === undefined || Object.hasOwn(board.inputs, input)) continue;
+    const has = inputs.length > 0 ? `It has ${inputs[0]} to ${inputs.at(-1)}.` : "It has none.";
+    add(`outlets.${name}.observe.input`, `the board has no input "${input}"`, has);
+  }
+  for (const [name, { port }] of Object.entries(raw.consoles)) {
+    if ("sim" in port && board.kind !== "simulated")
+      add(
+        `consoles.${name}.port.sim`,
+        "simulated devices need the simulated board",
+        "Use `board: sim`, or a real port.",
+      );
+  }
 }
 
 function twice(

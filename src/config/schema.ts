@@ -104,15 +104,3 @@ export const siteSchema = z.strictObject({
 
 export type RawSite = z.infer<typeof siteSchema>;
 export type RawConsole = RawSite["consoles"][string];
-
-export const boardSchema = z.strictObject({
-  name,
-  kind: z.enum(["simulated"]),
-  relays: z.int().min(1).max(64),
-  inputs: z.int().min(0).max(64),
-  energised: z.enum(["high", "low"]),
-  while: z.record(z.enum(["off", "booting", "crashed"]), z.enum(["held", "released"])),
-  proven: z.enum(["hardware", "emulated", "read"]),
-  source: z.string(),
-});
-export type Board = z.infer<typeof boardSchema>;

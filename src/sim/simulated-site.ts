@@ -25,7 +25,7 @@ export function createSimulatedSite(
   troubleEveryMs: number,
 ): SimulatedSite {
   const { plan } = config;
-  const board = openSimBoard(config.data, config.board.relays, wallMs);
+  const board = openSimBoard(config.data, Object.keys(config.board.relays).length, wallMs);
   const contactOf = new Map(Object.values(plan.outlets).map((outlet) => [outlet.relay, outlet.contact]));
   const fed = (relay: number): boolean => powerOf(contactOf.get(relay) ?? "no", board.contact(relay)) === "on";
   const devices = new Map<string, SimDevice>();

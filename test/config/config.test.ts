@@ -2,12 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkConfig, outletWithout } from "../../src/config/config.ts";
+import { checkConfig } from "../../src/config/config.ts";
 
 const BOARD = readFileSync(join(import.meta.dirname, "../../boards/sim.yaml"), "utf8");
 const here = {
   resolve: (path: string) => `/etc/towpath/${path}`,
   readBoard: (name: string) => (name === "sim" ? BOARD : null),
+  readPart: () => null,
   boards: ["sim"],
   insecureLab: false,
 };
@@ -139,23 +140,5 @@ controller: { path: [zz] }
       fc.property(fc.array(piece), (lines) => void check(HEAD + lines.join("\n"))),
       { numRuns: 1_000 },
     );
-  });
-
-  it("says what an outlet does without a controller", () => {
-    const board = {
-      name: "x",
-      kind: "simulated" as const,
-      relays: 1,
-      inputs: 0,
-      energised: "high" as const,
-      while: { off: "released", booting: "held", crashed: "held" } as const,
-      proven: "read" as const,
-      source: "",
-    };
-    expect([
-      outletWithout(board, "nc", "off"),
-      outletWithout(board, "no", "off"),
-      outletWithout(board, "nc", "crashed"),
-    ]).toEqual(["on", "off", "stays as it is"]);
   });
 });
