@@ -1,16 +1,20 @@
-import type { FtdiEvent } from "./ftdi-pcap.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createFarEnd, type FarEnd, type PluggableFarEnd } from "./far-end.ts";
+import { type FtdiEvent, readFtdiPcap } from "./ftdi-pcap.ts";
+import type { Qemu } from "./qemu.ts";
 
 /** How an FTDI adapter is plugged in. */
 export interface AdapterOptions {
   /** Its serial number, as in `/dev/serial/by-id`. Default `CONSOLE<n>`. Two may have the same. */
   readonly serial?: string;
-  /** The socket that it is put in: 1–4 on either machine. Default: its number. */
+  /** The USB socket that it is put in: 1–5 on either machine. Default: its number. */
   readonly port?: number;
 }
 
 /** The guest's USB serial adapters, by number. 1 and 2 are there when the machine boots. */
 export interface Adapters {
-  /** The device at the other end of adapter `n`'s cable. */
+  /** The device at the other end of adapter `n`'s cable; the same one over all replugs. */
   console(n: number): FarEnd;
   /** Plugs adapter `n` in; resolves when qemu has it (the guest's udev needs a moment more). */
   plug(n: number, options?: AdapterOptions): Promise<FarEnd>;
@@ -20,26 +24,59 @@ export interface Adapters {
   told(n: number): readonly FtdiEvent[];
 }
 
-/** A device behind an adapter. It always reads: one that does not would stop the whole machine. */
-export interface FarEnd {
-  /** Says text at once, as bytes of latin1. */
-  say(text: string): void;
-  /** Says numbered lines with a checksum, evenly, until `stop`; `said` counts them. */
-  talk(linesPerSecond: number): Talk;
-  /** Everything that the guest has sent, in order. */
-  heard(): readonly Heard[];
-  /** The same as one text. */
-  heardText(): string;
+/** Where adapters are put: which qemu bus, and what its socket number n is called there. */
+export interface UsbSockets {
+  readonly bus: string;
+  portName(port: number): string;
 }
 
-export interface Talk {
-  readonly said: number;
-  /** Ends it and gives the number of lines that were said. */
-  stop(): number;
+interface Adapter {
+  readonly farEnd: PluggableFarEnd;
+  times: number;
+  plugged: boolean;
 }
 
-export interface Heard {
-  /** Milliseconds of this machine's monotonic clock (`performance.now`). */
-  readonly atMs: number;
-  readonly bytes: Buffer;
+/** Adapters of a running machine, plugged and pulled through its monitor. */
+export function createAdapters(qemu: Pick<Qemu, "qmp" | "event">, sockets: UsbSockets, folder: string): Adapters {
+  const known = new Map<number, Adapter>();
+  const adapter = (n: number): Adapter => {
+    const found = known.get(n);
+    if (found === undefined) throw new Error(`adapter ${n} was never plugged in; call plug(${n}) first`);
+    return found;
+  };
+  const pcap = (n: number, time: number) => join(folder, `adapter-${n}-${time}.pcap`);
+
+  return {
+    console: (n) => adapter(n).farEnd,
+    async plug(n, { serial = `CONSOLE${n}`, port = n } = {}) {
+      const one = known.get(n) ?? { farEnd: createFarEnd(), times: 0, plugged: false };
+      if (one.plugged) throw new Error(`adapter ${n} is plugged in already`);
+      known.set(n, one);
+      const time = ++one.times;
+      const path = join(folder, `adapter-${n}-${time}.sock`);
+      const addr = { type: "unix", data: { path } };
+      const backend = { type: "socket", data: { addr, server: true, wait: false } };
+      await qemu.qmp("chardev-add", { id: `cable${n}`, backend });
+      await qemu.qmp("device_add", {
+        ...{ driver: "usb-serial", id: `adapter${n}`, chardev: `cable${n}`, serial, "always-plugged": true },
+        ...{ bus: sockets.bus, port: sockets.portName(port), pcap: pcap(n, time) },
+      });
+      await one.farEnd.plugged(path);
+      one.plugged = true;
+      return one.farEnd;
+    },
+    async unplug(n) {
+      const one = adapter(n);
+      if (!one.plugged) throw new Error(`adapter ${n} is not plugged in`);
+      one.farEnd.unplugged();
+      one.plugged = false;
+      const deleted = qemu.event("DEVICE_DELETED", 10_000);
+      await Promise.all([deleted, qemu.qmp("device_del", { id: `adapter${n}` })]);
+      await qemu.qmp("chardev-remove", { id: `cable${n}` });
+    },
+    told(n) {
+      const files = Array.from({ length: adapter(n).times }, (_, index) => pcap(n, index + 1));
+      return files.flatMap((file) => (existsSync(file) ? readFtdiPcap(readFileSync(file)) : []));
+    },
+  };
 }

@@ -1,17 +1,22 @@
 import type { Adapters } from "./adapters.ts";
+import type { GpioEvent } from "./gpio-trace.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** What a machine does for a scenario. Two implementations: `startVm` (x86-64, simulated GPIO) and `startPi` (raspi3b). */
 export interface Guest {
   readonly kind: "vm" | "pi";
-  /** From starting qemu to the first answer of the control shell. */
+  /** From starting qemu to the first answer of the control shell; of the last boot. */
   readonly bootMs: number;
-  /** Where sockets, packet captures and the kernel's console of this run are. */
+  /** Where the sockets, packet captures and the kernel's console of this run are. */
   readonly folder: string;
+  /** The loopback port of the guest's control shell, and of the way in for a scripted USB device. */
+  readonly controlPort: number;
   /** The USB serial adapters and what is behind them. */
   readonly adapters: Adapters;
   /** The ways out, each of which reaches one loopback port of this machine. */
   readonly uplinks: { readonly primary: Uplink; readonly lte: Uplink };
+  /** A third address, on the control network: `10.9.0.100:3240`, for USB/IP devices. */
+  readonly usbip: Uplink;
 
   /** Runs bash in the guest, as root, without a terminal; `out` is both outputs as they came. */
   run(script: string, options?: RunOptions): Promise<Outcome>;
@@ -26,14 +31,17 @@ export interface Guest {
   get(guestPath: string): Promise<Buffer>;
   qmp(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>;
 
-  /** `systemctl reboot`: the disk stays, the power of the USB adapters too; resolves when the shell answers again. */
+  /** `systemctl reboot`: disk and USB adapters stay; resolves when the shell answers again. */
   reboot(): Promise<void>;
-  /** The mains gone for a moment: nothing is written any more; resolves when the shell answers again. */
+  /** The mains gone for a moment: what was not synced is lost; resolves when the shell answers again. */
   cutPower(): Promise<void>;
 
-  /** Every GPIO call that the guest's kernel has carried out since the last call (or since boot), in order. */
+  /**
+   * Every call that set a line or its direction since the last call (or since this boot), in order. It throws rather
+   * than give less than all.
+   */
   gpioTrace(): Promise<readonly GpioEvent[]>;
-  /** The pins as they are now, seen from outside the operating system. */
+  /** The pins as they are now: on the Pi from the SoC's registers, without the guest's help. */
   pins(): Promise<readonly Pin[]>;
 
   /** The kernel's console since the start. */
@@ -52,25 +60,22 @@ export interface Outcome {
   readonly out: string;
 }
 
-/** One call into gpiolib, from the kernel's own tracepoints: nothing that moves a line goes past them. */
-export interface GpioEvent {
-  /** CLOCK_MONOTONIC of the guest. */
-  readonly atMs: number;
-  /** The offset on the Pi's chip: the BCM number. */
-  readonly line: number;
-  /** What called: a command's name and its process, as the tracer saw it (`node-812`). */
-  readonly task: string;
-  readonly kind: "value" | "direction";
-  /** value: the level that was set. direction: 1 = input, 0 = output. */
-  readonly value: number;
-}
-
-/** One pin from outside. On the Pi from the SoC's registers, on the vm from the simulated chip. */
+/** One pin as a meter on it would show. */
 export interface Pin {
   readonly line: number;
   readonly level: 0 | 1;
-  /** `other` are the alternate functions (UART, I2C, …), which only the Pi has. */
+  /** `other` are the alternate functions (UART, I²C, …), which only the Pi has. */
   readonly mode: "input" | "output" | "other";
+}
+
+/** How a machine is started. */
+export interface StartOptions {
+  /** Words for the kernel's command line, for all boots of this machine: `pinctrl_bcm2835.persist_gpio_outputs=0`. */
+  readonly kernelArgs?: readonly string[];
+  /** Adapters that are plugged in before power comes. Default 1 and 2. */
+  readonly adapters?: readonly number[];
+  /** Leaves the folder and its disk behind when the machine ends. */
+  readonly keep?: boolean;
 }
 
 /** One thing that a person would want to be true, tried on a running machine. */

@@ -1,0 +1,48 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** Where built machines are kept: outside the checkout, because they outlive it and are large. */
+export function machinesFolder(): string {
+  return process.env.TOWPATH_MACHINES ?? join(homedir(), ".cache/towpath/machines");
+}
+
+/** Every file that decides what an image holds: changing one makes a new image. The other machine's are left out. */
+function recipe(kind: "vm" | "pi"): string {
+  const hash = createHash("sha256");
+  const others = kind === "vm" ? /\/pi(\/|-image)/ : /\/vm(\/|-image)/;
+  const files = readdirSync(import.meta.dirname, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(import.meta.dirname.length));
+  for (const file of files.sort())
+    if (!others.test(file)) hash.update(`${file}\0`).update(readFileSync(join(import.meta.dirname, file)));
+  return hash.digest("hex");
+}
+
+/**
+ * The folder of a built image; builds it when there is none for these ingredients. A build happens in a folder of its
+ * own and is renamed when it is whole, so that an interrupted one is never used.
+ */
+export function cachedImage(
+  kind: "vm" | "pi",
+  ingredients: readonly string[],
+  build: (folder: string) => void,
+): string {
+  const key = createHash("sha256").update(recipe(kind)).update(ingredients.join("\0")).digest("hex").slice(0, 16);
+  const folder = join(machinesFolder(), `${kind}-${key}`);
+  if (existsSync(folder)) return folder;
+  mkdirSync(machinesFolder(), { recursive: true });
+  const half = mkdtempSync(join(machinesFolder(), `.${kind}-`));
+  const clean = () => rmSync(half, { recursive: true, force: true });
+  process.once("exit", clean);
+  try {
+    build(half);
+    // Somebody else may have been faster: theirs is as good.
+    if (!existsSync(folder)) renameSync(half, folder);
+  } finally {
+    process.off("exit", clean);
+    clean();
+  }
+  return folder;
+}
