@@ -24,6 +24,12 @@ export interface Adapters {
   told(n: number): readonly FtdiEvent[];
 }
 
+/** Adapters that outlive the machine's boots. */
+export interface PluggedAdapters extends Adapters {
+  /** Plugs those that are plugged in into a machine that has just been started. */
+  replug(): Promise<void>;
+}
+
 /** Where adapters are put: which qemu bus, and what its socket number n is called there. */
 export interface UsbSockets {
   readonly bus: string;
@@ -34,10 +40,11 @@ interface Adapter {
   readonly farEnd: PluggableFarEnd;
   times: number;
   plugged: boolean;
+  options: AdapterOptions;
 }
 
 /** Adapters of a running machine, plugged and pulled through its monitor. */
-export function createAdapters(qemu: Pick<Qemu, "qmp" | "event">, sockets: UsbSockets, folder: string): Adapters {
+export function createAdapters(monitor: () => Qemu, sockets: UsbSockets, folder: string): PluggedAdapters {
   const known = new Map<number, Adapter>();
   const adapter = (n: number): Adapter => {
     const found = known.get(n);
@@ -45,31 +52,45 @@ export function createAdapters(qemu: Pick<Qemu, "qmp" | "event">, sockets: UsbSo
     return found;
   };
   const pcap = (n: number, time: number) => join(folder, `adapter-${n}-${time}.pcap`);
+  const insert = async (n: number, one: Adapter) => {
+    const { serial = `CONSOLE${n}`, port = n } = one.options;
+    const time = ++one.times;
+    const path = join(folder, `adapter-${n}-${time}.sock`);
+    const addr = { type: "unix", data: { path } };
+    await monitor().qmp("chardev-add", {
+      id: `cable${n}`,
+      backend: { type: "socket", data: { addr, server: true, wait: false } },
+    });
+    await monitor().qmp("device_add", {
+      ...{ driver: "usb-serial", id: `adapter${n}`, chardev: `cable${n}`, serial, "always-plugged": true },
+      ...{ bus: sockets.bus, port: sockets.portName(port), pcap: pcap(n, time) },
+    });
+    await one.farEnd.plugged(path);
+  };
 
   return {
     console: (n) => adapter(n).farEnd,
-    async plug(n, { serial = `CONSOLE${n}`, port = n } = {}) {
-      const one = known.get(n) ?? { farEnd: createFarEnd(), times: 0, plugged: false };
+    async plug(n, options = {}) {
+      const one = known.get(n) ?? { farEnd: createFarEnd(), times: 0, plugged: false, options };
       if (one.plugged) throw new Error(`adapter ${n} is plugged in already`);
       known.set(n, one);
-      const time = ++one.times;
-      const path = join(folder, `adapter-${n}-${time}.sock`);
-      const addr = { type: "unix", data: { path } };
-      const backend = { type: "socket", data: { addr, server: true, wait: false } };
-      await qemu.qmp("chardev-add", { id: `cable${n}`, backend });
-      await qemu.qmp("device_add", {
-        ...{ driver: "usb-serial", id: `adapter${n}`, chardev: `cable${n}`, serial, "always-plugged": true },
-        ...{ bus: sockets.bus, port: sockets.portName(port), pcap: pcap(n, time) },
-      });
-      await one.farEnd.plugged(path);
+      one.options = options;
+      await insert(n, one);
       one.plugged = true;
       return one.farEnd;
+    },
+    async replug() {
+      for (const [n, one] of known) {
+        one.farEnd.unplugged();
+        if (one.plugged) await insert(n, one);
+      }
     },
     async unplug(n) {
       const one = adapter(n);
       if (!one.plugged) throw new Error(`adapter ${n} is not plugged in`);
       one.farEnd.unplugged();
       one.plugged = false;
+      const qemu = monitor();
       const deleted = qemu.event("DEVICE_DELETED", 10_000);
       await Promise.all([deleted, qemu.qmp("device_del", { id: `adapter${n}` })]);
       await qemu.qmp("chardev-remove", { id: `cable${n}` });

@@ -31,9 +31,9 @@ export interface Guest {
   get(guestPath: string): Promise<Buffer>;
   qmp(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>;
 
-  /** `systemctl reboot`: disk and USB adapters stay; resolves when the shell answers again. */
+  /** `systemctl reboot`: disk, adapters and cables stay as they are, what was removed by `qmp` is there again; resolves when the shell answers again. */
   reboot(): Promise<void>;
-  /** The mains gone for a moment: what was not synced is lost; resolves when the shell answers again. */
+  /** The mains gone for a moment (the pins too): what was not synced is lost; resolves when the shell answers again. */
   cutPower(): Promise<void>;
 
   /**
@@ -72,6 +72,11 @@ export interface Pin {
 export interface StartOptions {
   /** Words for the kernel's command line, for all boots of this machine: `pinctrl_bcm2835.persist_gpio_outputs=0`. */
   readonly kernelArgs?: readonly string[];
+  /**
+   * Files that lie on the disk before power comes: guest path to a file of this machine. The way for a package: the
+   * Pi's emulated network takes `put` at some 70 kB a second.
+   */
+  readonly files?: Readonly<Record<string, string>>;
   /** Adapters that are plugged in before power comes. Default 1 and 2. */
   readonly adapters?: readonly number[];
   /** Leaves the folder and its disk behind when the machine ends. */

@@ -2,12 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AdapterOptions, createAdapters, type UsbSockets } from "./adapters.ts";
-import { type Answer, type Control, controlAt, type Request } from "./control.ts";
-import { readGpioTrace, TRACE_ARGS, TRACE_SCRIPT } from "./gpio-trace.ts";
-import type { Guest, Outcome, Pin, RunOptions, StartOptions } from "./guest.ts";
-import { tool } from "./image/tool.ts";
+import { createAdapters, type PluggedAdapters, type UsbSockets } from "./adapters.ts";
+import { newDisk } from "./disk.ts";
+import { type GpioEvent, readGpioTrace, TRACE_ARGS, TRACE_SCRIPT } from "./gpio-trace.ts";
+import type { Guest, Pin, StartOptions } from "./guest.ts";
 import { type Qemu, startQemu } from "./qemu.ts";
+import { Shell } from "./shell.ts";
 import { openUplink, type WiredUplink } from "./uplink.ts";
 
 /** What differs between the machines. */
@@ -39,95 +39,93 @@ export interface Wiring {
 
 const QUIET_ARGS = ["loglevel=4", "panic=-1", "systemd.getty_auto=no", "systemd.show_status=no"];
 
+/** A machine over all its boots. Each boot is a qemu of its own: one that is reset emulates three times slower. */
 class Machine {
   readonly hardware: Hardware;
   readonly folder: string;
-  readonly qemu: Qemu;
-  readonly control: Control;
+  readonly shell = new Shell();
+  readonly ways: Ways;
+  readonly adapters: PluggedAdapters;
   bootMs = 0;
+  readonly #kernelArgs: readonly string[];
+  readonly #disk: string;
+  #qemu: Qemu | null = null;
   #bootId = "";
+  #log = "";
 
-  constructor(hardware: Hardware, folder: string, qemu: Qemu, controlPort: number) {
+  constructor(hardware: Hardware, folder: string, ways: Ways, options: StartOptions) {
     this.hardware = hardware;
     this.folder = folder;
-    this.qemu = qemu;
-    this.control = controlAt(controlPort);
+    this.ways = ways;
+    this.#kernelArgs = [...QUIET_ARGS, ...TRACE_ARGS, ...(options.kernelArgs ?? [])];
+    this.#disk = newDisk(hardware.image, folder, options.files ?? {});
+    this.adapters = createAdapters(() => this.qemu, hardware.usb, folder);
+  }
+
+  get qemu(): Qemu {
+    if (this.#qemu === null) throw new Error("the machine is off");
+    return this.#qemu;
+  }
+
+  get #consoleFile(): string {
+    return join(this.folder, "console.log");
   }
 
   log(): string {
-    const file = join(this.folder, "console.log");
-    return existsSync(file) ? readFileSync(file, "latin1") : "";
+    return this.#log + (existsSync(this.#consoleFile) ? readFileSync(this.#consoleFile, "latin1") : "");
   }
 
-  async request(request: Request, timeoutMs: number): Promise<Answer> {
-    const ended = this.qemu.ended();
-    if (ended !== null) throw new Error(ended);
-    return await this.control.request(request, timeoutMs);
-  }
-
-  async run(script: string, { timeoutMs = 60_000 }: RunOptions = {}): Promise<Outcome> {
-    const seconds = Math.ceil(timeoutMs / 1000);
+  /** Gives power: a qemu with everything plugged in that was. */
+  async start(plug: readonly number[]): Promise<void> {
     const begun = performance.now();
-    const request: Request = { verb: "run", body: Buffer.from(script), argument: `${seconds}` };
-    const { code, bytes } = await this.request(request, timeoutMs + 20_000);
-    const out = bytes.toString("utf8");
-    if (code !== 124 || performance.now() - begun < timeoutMs) return { code, out };
-    throw new Error(`not done in ${seconds} s: ${script.slice(0, 300)}\n${out.slice(-2000)}`);
+    const { hardware, folder } = this;
+    this.#log = this.log();
+    const args = hardware.args({
+      ...{ image: hardware.image, disk: this.#disk, console: this.#consoleFile, kernelArgs: this.#kernelArgs },
+      networks: networksOf(this.ways),
+    });
+    const qemu = await startQemu(hardware.program, [...args, "-no-reboot"], folder);
+    this.#qemu = qemu;
+    this.shell.connect(await forwardedPort(qemu), () => qemu.ended());
+    await this.adapters.replug();
+    for (const n of plug) await this.adapters.plug(n);
+    for (const way of Object.values(this.ways)) await way.rewire();
+    await qemu.qmp("cont");
+    await this.#untilUp(begun);
   }
 
-  async expect(script: string, options?: RunOptions): Promise<string> {
-    const { code, out } = await this.run(script, options);
-    if (code === 0) return out.replace(/\n$/, "");
-    throw new Error(`exit ${code} of: ${script.slice(0, 300)}\n${out.slice(-4000)}`);
+  /** Takes power: what the guest had not synced is gone. */
+  async stop(): Promise<void> {
+    await this.#qemu?.stop();
+    this.#qemu = null;
   }
 
-  async eventually(script: string, { timeoutMs = 60_000 }: RunOptions = {}): Promise<string> {
-    const end = performance.now() + timeoutMs;
-    for (;;) {
-      const { code, out } = await this.run(script, { timeoutMs });
-      if (code === 0) return out.replace(/\n$/, "");
-      if (performance.now() > end)
-        throw new Error(`still exit ${code} after ${timeoutMs} ms: ${script.slice(0, 300)}\n${out.slice(-4000)}`);
-      await sleep(250);
-    }
+  async reboot(): Promise<void> {
+    await this.shell.run("(sleep 0.3; systemctl reboot) >/dev/null 2>&1 </dev/null &");
+    await this.qemu.untilEnded(this.hardware.bootLimitMs);
+    await this.start([]);
   }
 
-  /** Writes bytes to a file of the guest; read back by its length, because a cut connection leaves half a file. */
-  async write(path: string, body: Buffer, mode: number): Promise<void> {
-    if (/\s/.test(path)) throw new Error(`a guest path holds no spaces: ${path}`);
-    const request: Request = { verb: "put", body, argument: mode.toString(8), path };
-    const { code, bytes } = await this.request(request, 300_000);
-    if (code !== 0) throw new Error(`${path} could not be written in the guest: ${bytes.toString("utf8")}`);
-    const size = await this.expect(`stat -c %s ${path}`);
-    if (Number(size) !== body.length) throw new Error(`${path} has ${size} of ${body.length} bytes in the guest`);
+  async cutPower(): Promise<void> {
+    await this.stop();
+    await this.start([]);
   }
 
-  async get(path: string): Promise<Buffer> {
-    const { code, bytes } = await this.request({ verb: "get", path }, 300_000);
-    if (code !== 0) throw new Error(`${path} could not be read in the guest: ${bytes.toString("utf8").slice(0, 300)}`);
-    return bytes;
+  async gpioTrace(): Promise<readonly GpioEvent[]> {
+    return readGpioTrace(await this.shell.expect(TRACE_SCRIPT), this.hardware.chip);
   }
 
   /** Waits for a shell of another boot than the last one. */
-  async untilUp(begun: number): Promise<void> {
+  async #untilUp(begun: number): Promise<void> {
     const end = begun + this.hardware.bootLimitMs;
     while (performance.now() < end) {
-      try {
-        const request: Request = {
-          verb: "run",
-          body: Buffer.from("cat /proc/sys/kernel/random/boot_id"),
-          argument: "5",
-        };
-        const { code, bytes } = await this.request(request, 5000);
-        const id = bytes.toString("utf8");
-        if (code === 0 && id !== this.#bootId) {
-          this.#bootId = id;
-          this.bootMs = Math.round(performance.now() - begun);
-          return;
-        }
-      } catch (problem) {
-        const ended = this.qemu.ended();
-        if (ended !== null) throw new Error(ended, { cause: problem });
+      const id = await this.shell.bootId().catch(() => null);
+      const ended = this.qemu.ended();
+      if (ended !== null) throw new Error(`${ended}\n${this.log().slice(-2000)}`);
+      if (id !== null && id !== this.#bootId) {
+        this.#bootId = id;
+        this.bootMs = Math.round(performance.now() - begun);
+        return;
       }
       await sleep(200);
     }
@@ -135,37 +133,13 @@ class Machine {
       `no shell in ${this.hardware.bootLimitMs} ms; the kernel's last words:\n${this.log().slice(-3000)}`,
     );
   }
-
-  async reboot(): Promise<void> {
-    const reset = this.qemu.event("RESET", this.hardware.bootLimitMs);
-    const [begun] = await Promise.all([
-      reset.then(() => performance.now()),
-      this.run("(sleep 0.3; systemctl reboot) >/dev/null 2>&1 </dev/null &"),
-    ]);
-    await this.untilUp(begun);
-  }
-
-  async cutPower(): Promise<void> {
-    const begun = performance.now();
-    await this.qemu.qmp("system_reset");
-    await this.untilUp(begun);
-  }
-
-  async gpioTrace() {
-    return readGpioTrace(await this.expect(TRACE_SCRIPT), this.hardware.chip);
-  }
 }
 
-interface Ways {
-  readonly primary: WiredUplink;
-  readonly lte: WiredUplink;
-  readonly usbip: WiredUplink;
-}
+type Ways = Readonly<Record<"primary" | "lte" | "usbip", WiredUplink>>;
 
-async function openWays(folder: string, monitor: { qemu: Qemu | null }): Promise<Ways> {
-  const setLink = (id: string) => async (up: boolean) => void (await monitor.qemu?.qmp("set_link", { name: id, up }));
+async function openWays(folder: string): Promise<Ways> {
   const open = (name: keyof Ways, device: string, address: string) =>
-    openUplink({ name, interface: device, address, folder, setLink: setLink(name === "usbip" ? "nctl" : `n${name}`) });
+    openUplink({ name, interface: device, address, folder });
   return {
     primary: await open("primary", "eth0", "192.168.50.100:1883"),
     lte: await open("lte", "wwan0", "10.64.0.100:1883"),
@@ -190,74 +164,52 @@ async function forwardedPort(qemu: Qemu): Promise<number> {
   return port;
 }
 
-function newDisk(hardware: Hardware, folder: string): string {
-  const disk = join(folder, "disk.qcow2");
-  tool("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", join(hardware.image, "disk.img"), disk]);
-  return disk;
-}
-
 /** Starts a machine on a fresh disk and waits for its shell. */
 export async function startMachine(hardware: Hardware, options: StartOptions = {}): Promise<Guest> {
   const folder = mkdtempSync(join(tmpdir(), `towpath-${hardware.kind}-`));
   const clean = () => options.keep || rmSync(folder, { recursive: true, force: true });
   process.once("exit", clean);
-  const monitor: { qemu: Qemu | null } = { qemu: null };
-  const ways = await openWays(folder, monitor);
+  const ways = await openWays(folder);
+  const machine = new Machine(hardware, folder, ways, options);
   const stop = async () => {
-    await monitor.qemu?.stop();
+    await machine.stop();
     for (const way of Object.values(ways)) way.close();
     clean();
     process.off("exit", clean);
   };
   try {
-    const begun = performance.now();
-    const args = hardware.args({
-      image: hardware.image,
-      disk: newDisk(hardware, folder),
-      console: join(folder, "console.log"),
-      kernelArgs: [...QUIET_ARGS, ...TRACE_ARGS, ...(options.kernelArgs ?? [])],
-      networks: networksOf(ways),
-    });
-    const qemu = await startQemu(hardware.program, args, folder);
-    monitor.qemu = qemu;
-    const controlPort = await forwardedPort(qemu);
-    const adapters = createAdapters(qemu, hardware.usb, folder);
-    for (const n of options.adapters ?? [1, 2]) await adapters.plug(n, {} satisfies AdapterOptions);
-    const machine = new Machine(hardware, folder, qemu, controlPort);
-    await qemu.qmp("cont");
-    await machine.untilUp(begun);
-    return asGuest(machine, { controlPort, adapters, ways, stop });
+    for (const [name, way] of Object.entries(ways))
+      way.wire((up) => machine.qemu.qmp("set_link", { name: name === "usbip" ? "nctl" : `n${name}`, up }));
+    await machine.start(options.adapters ?? [1, 2]);
+    return asGuest(machine, stop);
   } catch (problem) {
     await stop();
     throw problem;
   }
 }
 
-interface Parts {
-  readonly controlPort: number;
-  readonly adapters: Guest["adapters"];
-  readonly ways: Ways;
-  stop(): Promise<void>;
-}
-
-function asGuest(machine: Machine, { controlPort, adapters, ways, stop }: Parts): Guest {
+function asGuest(machine: Machine, stop: () => Promise<void>): Guest {
+  const { shell, ways, adapters, folder } = machine;
   return {
     kind: machine.hardware.kind,
     get bootMs() {
       return machine.bootMs;
     },
-    ...{ folder: machine.folder, controlPort, adapters, uplinks: ways, usbip: ways.usbip, stop },
-    run: (script, options) => machine.run(script, options),
-    expect: (script, options) => machine.expect(script, options),
-    eventually: (script, options) => machine.eventually(script, options),
-    put: (file, path) => machine.write(path, readFileSync(file), statSync(file).mode & 0o777),
-    write: (path, text, mode = 0o644) => machine.write(path, Buffer.from(text), mode),
-    get: (path) => machine.get(path),
+    get controlPort() {
+      return shell.port;
+    },
+    ...{ folder, adapters, uplinks: ways, usbip: ways.usbip, stop },
+    run: (script, options) => shell.run(script, options),
+    expect: (script, options) => shell.expect(script, options),
+    eventually: (script, options) => shell.eventually(script, options),
+    put: (file, path) => shell.write(path, readFileSync(file), statSync(file).mode & 0o777),
+    write: (path, text, mode = 0o644) => shell.write(path, Buffer.from(text), mode),
+    get: (path) => shell.get(path),
     qmp: (command, args) => machine.qemu.qmp(command, args),
     reboot: () => machine.reboot(),
     cutPower: () => machine.cutPower(),
     gpioTrace: () => machine.gpioTrace(),
-    pins: () => machine.hardware.pins(machine, machine.qemu),
+    pins: () => machine.hardware.pins(shell, machine.qemu),
     log: () => machine.log(),
   };
 }

@@ -13,6 +13,8 @@ export interface Qemu {
   event(name: string, timeoutMs: number): Promise<void>;
   /** Why it is not running any more; null while it is. */
   ended(): string | null;
+  /** Resolves when it has ended by itself. */
+  untilEnded(timeoutMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -111,6 +113,10 @@ export async function startQemu(program: string, args: readonly string[], folder
     monitor: async (line) => `${await monitor.ask("human-monitor-command", { "command-line": line })}`,
     event: (name, timeoutMs) => nextEvent(monitor, name, timeoutMs),
     ended: () => end,
+    async untilEnded(timeoutMs) {
+      const late = sleep(timeoutMs, "late", { ref: false });
+      if ((await Promise.race([exited, late])) === "late") throw new Error(`qemu still runs after ${timeoutMs} ms`);
+    },
     async stop() {
       child.kill("SIGKILL");
       await exited;

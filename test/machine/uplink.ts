@@ -23,6 +23,10 @@ export interface Uplink {
 export interface WiredUplink extends Uplink {
   /** The socket that qemu's forwarder connects to. */
   readonly socketPath: string;
+  /** How its card's link is set, once there is a machine. */
+  wire(setLink: (up: boolean) => Promise<unknown>): void;
+  /** Sets the link as it was, on a machine that has just been started. */
+  rewire(): Promise<void>;
   close(): void;
 }
 
@@ -31,7 +35,6 @@ interface UplinkOptions {
   readonly interface: string;
   readonly address: string;
   readonly folder: string;
-  setLink(up: boolean): Promise<void>;
 }
 
 /** Takes the guest's connections on a socket of its own and passes them to whatever port `reach` says. */
@@ -40,6 +43,8 @@ export async function openUplink(options: UplinkOptions): Promise<WiredUplink> {
   const count = { up: 0, down: 0, connections: 0 };
   let port: number | null = null;
   let silent = false;
+  let cabled = true;
+  let setLink: (up: boolean) => Promise<unknown> = async () => undefined;
 
   const pipe = (from: Socket, to: Socket, direction: "up" | "down") => {
     open.add(from);
@@ -82,7 +87,16 @@ export async function openUplink(options: UplinkOptions): Promise<WiredUplink> {
       silent = mode === "silent";
       for (const socket of open) silent ? socket.pause() : socket.resume();
     },
-    cable: (state) => options.setLink(state === "in"),
+    async cable(state) {
+      cabled = state === "in";
+      await setLink(cabled);
+    },
+    wire(how) {
+      setLink = how;
+    },
+    async rewire() {
+      if (!cabled) await setLink(false);
+    },
     close() {
       for (const socket of open) socket.destroy();
       server.close();
