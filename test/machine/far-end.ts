@@ -40,7 +40,7 @@ const DROWNED_BYTES = 256 * 1024;
 const TICK_MS = 20;
 
 /** Line `n` of a talk, with its end. */
-export function talkLine(n: number): string {
+function talkLine(n: number): string {
   const text = `seq ${String(n).padStart(6, "0")} %LINK-3-UPDOWN: Interface Gi0/${n % 24}, changed state to up`;
   return `${text} ${crc32(text).toString(16).padStart(8, "0")}\r\n`;
 }

@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { Unavailable } from "../requirements.ts";
 
 /** Where built machines are kept: outside the checkout, because they outlive it and are large. */
-export function machinesFolder(): string {
+function machinesFolder(): string {
   return process.env.TOWPATH_MACHINES ?? join(homedir(), ".cache/towpath/machines");
 }
 
@@ -32,6 +33,7 @@ export function cachedImage(
   const key = createHash("sha256").update(recipe(kind)).update(ingredients.join("\0")).digest("hex").slice(0, 16);
   const folder = join(machinesFolder(), `${kind}-${key}`);
   if (existsSync(folder)) return folder;
+  if (process.getuid?.() !== 0) throw new Unavailable("the image is not built yet, and building it needs root");
   mkdirSync(machinesFolder(), { recursive: true });
   const half = mkdtempSync(join(machinesFolder(), `.${kind}-`));
   const clean = () => rmSync(half, { recursive: true, force: true });

@@ -5,12 +5,14 @@ const BOTH = [
   "adduser",
   "apt",
   "busybox-static",
+  "ca-certificates",
   "dbus",
   "e2fsprogs",
   "gpiod",
   "iproute2",
   "iputils-ping",
   "kmod",
+  "modemmanager",
   "nftables",
   "nodejs",
   "openssh-client",
@@ -28,7 +30,7 @@ const BOTH = [
 
 /** What is installed in each machine. Nothing of Towpath: a scenario installs the package that it tries. */
 export const PACKAGES = {
-  vm: [...BOTH, "modemmanager", "mosquitto", "mosquitto-clients", "ppp"],
+  vm: [...BOTH, "mosquitto", "mosquitto-clients", "ppp"],
   pi: BOTH,
 } as const;
 
@@ -55,7 +57,19 @@ export const MODULES = {
       "phy-generic",
     ],
     ...["ftdi_sio", "cp210x", "ch341", "pl2303", "cdc-acm", "cdc_ether", "usb-storage", "usbip-core", "vhci-hcd"],
-    ...["bcm2835_wdt", "bcm2835-rng", "crc32c_generic", "nf_tables", "nft_ct", "nft_limit"],
+    ...[
+      "option",
+      "qmi_wwan",
+      "cdc_ncm",
+      "cdc_mbim",
+      "softdog",
+      "bcm2835_wdt",
+      "bcm2835-rng",
+      "crc32c_generic",
+      "nf_tables",
+      "nft_ct",
+      "nft_limit",
+    ],
     ...["nft_log", "nft_reject_inet", "nft_masq", "nft_fib_inet", "nf_conntrack", "sch_netem", "sch_tbf", "dummy"],
     ...["veth", "tun", "af_packet", "autofs4", "loop", "configfs"],
   ],

@@ -1,5 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Unavailable } from "../requirements.ts";
 import { SUITE } from "./packages.ts";
 import { tool, toolLines } from "./tool.ts";
 
@@ -24,7 +25,7 @@ function mirror(): string {
   const found = toolLines("apt-get", ["indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"]);
   const own = found.find((line) => line.endsWith(" Debian"))?.split(" ")[0];
   if (own === undefined)
-    throw new Error(
+    throw new Unavailable(
       "apt on this machine knows no Debian mirror; add one to /etc/apt/sources.list.d, run apt-get update",
     );
   return own;
@@ -37,13 +38,20 @@ export function fillRoot(root: string, packages: readonly string[], foreign: str
     ...[`--arch=${foreign}`, "--variant=extract", "--skip=check/qemu,cleanup/apt,cleanup/apt/cache"],
     ...["--include=?essential", "--include=?priority(required)", `--include=${packages.join(",")}`],
   ];
-  tool("mmdebstrap", [
+  const sources = `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror()} ${SUITE} main`;
+  const args = [
     ...(foreign === null ? whole : unpacked),
     ...["man", "locale", "doc", "info"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
     "--aptopt=APT::Install-Recommends false",
-    ...[SUITE, root],
-    `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror()} ${SUITE} main`,
-  ]);
+  ];
+  try {
+    tool("mmdebstrap", [...args, SUITE, root, sources]);
+  } catch (problem) {
+    // Only a mirror that cannot be reached is this machine's lack; all else is a broken recipe.
+    const text = String(problem);
+    const offline = /Could not (resolve|connect)|Temporary failure|Network is unreachable|Failed to fetch/.test(text);
+    throw offline ? new Unavailable(`Debian's packages could not be fetched: ${text}`) : problem;
+  }
 }
 
 function link(root: string, unit: string, target: string): void {

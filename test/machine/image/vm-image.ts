@@ -1,5 +1,6 @@
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Unavailable } from "../requirements.ts";
 import { cachedImage } from "./cache.ts";
 import { addGpioSim, buildInitrd, indexModules, installModules, type Kernel } from "./kernel.ts";
 import { EARLY, MODULES, PACKAGES, SUITE } from "./packages.ts";
@@ -12,7 +13,7 @@ function hostKernelVersion(): string {
     const version = /Depends: linux-image-(\S+)/.exec(line)?.[1];
     if (version !== undefined) return version;
   }
-  throw new Error("apt on this machine knows no linux-image-amd64; run apt-get update");
+  throw new Unavailable("apt on this machine knows no linux-image-amd64; run apt-get update");
 }
 
 function unpackKernel(version: string, work: string): { kernel: Kernel; source: string } {
@@ -53,6 +54,6 @@ function build(version: string, folder: string): void {
 export function vmImage(): string {
   const version = hostKernelVersion();
   if (!existsSync(`/usr/src/linux-headers-${version}`))
-    throw new Error(`gpio-sim needs the kernel's headers: apt-get install linux-headers-${version}`);
+    throw new Unavailable(`gpio-sim needs the kernel's headers: apt-get install linux-headers-${version}`);
   return cachedImage("vm", [SUITE, version], (folder) => build(version, folder));
 }
