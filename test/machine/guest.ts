@@ -37,8 +37,8 @@ export interface Guest {
   cutPower(): Promise<void>;
 
   /**
-   * Every call that set a line or its direction since the last call (or since this boot), in order. It throws rather
-   * than give less than all.
+   * Every call that set a line or its direction, or let go of it, since the last call (or since this boot), in order.
+   * It throws rather than give less than all.
    */
   gpioTrace(): Promise<readonly GpioEvent[]>;
   /** The pins as they are now: on the Pi from the SoC's registers, without the guest's help. */

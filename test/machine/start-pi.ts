@@ -14,7 +14,9 @@ const NETWORKS = [
 function args({ image, disk, console, kernelArgs, networks }: Wiring): readonly string[] {
   // A Pi has no clock: it is told the time once, when power comes, as its network would tell it a little later.
   const clock = `systemd.clock_usec=${Date.now()}000`;
-  const words = ["console=ttyAMA0,115200", "console=ttyS1,115200", "root=/dev/mmcblk0", clock];
+  // A line that is let go becomes an input, unless told to stay: gpiolib's own trace does not tell.
+  const freed = "kprobe_event=p:machine/gpio_freed,bcm2835_pmx_gpio_disable_free,line=$arg3:u32";
+  const words = ["console=ttyAMA0,115200", "console=ttyS1,115200", "root=/dev/mmcblk0", clock, freed];
   return [
     ...["-M", "raspi3b", "-dtb", join(image, "pi.dtb"), "-accel", "tcg,thread=multi"],
     ...["-kernel", join(image, "vmlinuz"), "-initrd", join(image, "initrd")],

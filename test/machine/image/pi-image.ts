@@ -6,7 +6,7 @@ import { EARLY, MODULES, PACKAGES, SUITE } from "./packages.ts";
 import { buildDisk, fillRoot, finishRoot, kernelIn, textOf } from "./root-folder.ts";
 import { tool, toolLines } from "./tool.ts";
 
-const CONFIGURE_S = 1500;
+const CONFIGURE_MS = 1_500_000;
 
 /** Takes the kernel out of the folder: it is started from outside, and too large to copy into every disk. */
 function takeKernel(root: string, work: string): Kernel {
@@ -26,27 +26,16 @@ function takeKernel(root: string, work: string): Kernel {
 /** Boots the disk once, on a machine with a fast disk, to let the packages' own scripts run. */
 function configure(folder: string): void {
   const log = join(folder, "configure.log");
-  tool("timeout", [
-    ...[
-      "-k",
-      "5",
-      `${CONFIGURE_S}`,
-      "qemu-system-aarch64",
-      "-M",
-      "virt",
-      "-cpu",
-      "cortex-a57",
-      "-smp",
-      "3",
-      "-m",
-      "2048",
-    ],
-    ...["-accel", "tcg,thread=multi", "-nodefaults", "-no-reboot", "-display", "none", "-serial", `file:${log}`],
+  const args = [
+    ...["-M", "virt", "-cpu", "cortex-a57", "-smp", "3", "-m", "2048", "-accel", "tcg,thread=multi"],
+    ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", `file:${log}`],
     ...["-kernel", join(folder, "vmlinuz"), "-initrd", join(folder, "initrd")],
     ...["-append", "console=ttyAMA0 loglevel=3 panic=-1 root=/dev/vda init=/machine/configure"],
     ...["-drive", `file=${join(folder, "disk.img")},format=raw,if=none,id=d0,cache=unsafe`],
     ...["-device", "virtio-blk-device,drive=d0", "-device", "virtio-rng-device"],
-  ]);
+  ];
+  // It must not outlive this process, however that ends.
+  tool("setpriv", ["--pdeathsig", "KILL", "qemu-system-aarch64", ...args], { timeout: CONFIGURE_MS });
   const said = textOf(log);
   if (/^MACHINE configured 0\r?$/m.test(said)) return;
   throw new Error(`the Pi's packages could not be configured:\n${said.split("\n").slice(-25).join("\n")}`);
@@ -71,5 +60,5 @@ function build(folder: string): void {
 
 /** The folder with the Pi's `vmlinuz`, `initrd`, `pi.dtb` and `disk.img`; several minutes when it has to be built. */
 export function piImage(): string {
-  return cachedImage("pi", [SUITE], build);
+  return cachedImage("pi", [SUITE, JSON.stringify([PACKAGES.pi, MODULES.pi, EARLY.pi])], build);
 }

@@ -4,6 +4,8 @@ import { existsSync } from "node:fs";
 interface ToolOptions {
   readonly cwd?: string;
   readonly input?: string | Buffer;
+  /** Milliseconds. */
+  readonly timeout?: number;
 }
 
 const FOLDERS = ["/usr/sbin", "/sbin", ...(process.env.PATH ?? "").split(":")];

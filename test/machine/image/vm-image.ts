@@ -55,5 +55,7 @@ export function vmImage(): string {
   const version = hostKernelVersion();
   if (!existsSync(`/usr/src/linux-headers-${version}`))
     throw new Unavailable(`gpio-sim needs the kernel's headers: apt-get install linux-headers-${version}`);
-  return cachedImage("vm", [SUITE, version], (folder) => build(version, folder));
+  return cachedImage("vm", [SUITE, version, JSON.stringify([PACKAGES.vm, MODULES.vm, EARLY.vm])], (folder) =>
+    build(version, folder),
+  );
 }

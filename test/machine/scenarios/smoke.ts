@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { plugCp2102 } from "../cp2102.ts";
 import { talkLinesIn } from "../far-end.ts";
 import type { Guest, Scenario } from "../guest.ts";
 
@@ -22,6 +23,14 @@ const chipOf = (guest: Guest) =>
   `$(gpiodetect | sed -n 's/^\\(gpiochip[0-9]*\\) \\[pinctrl-bcm${guest.kind === "vm" ? "2711" : "2835"}\\].*/\\1/p')`;
 
 const device = (n: number) => `/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_CONSOLE${n}-if00-port0`;
+
+async function waitFor(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (!condition()) {
+    assert.ok(performance.now() < end, `not true in 30 s: ${condition}`);
+    await sleep(50);
+  }
+}
 
 async function listening(answer: (bytes: Buffer) => Buffer): Promise<{ server: Server; port: number }> {
   const server = createServer((socket) => {
@@ -50,6 +59,7 @@ async function drives(guest: Guest): Promise<void> {
   const trace = await guest.gpioTrace();
   const values = trace.filter(({ kind, line }) => kind === "value" && line === LINE).map(({ value }) => value);
   assert.deepEqual(values, [1, 0], JSON.stringify(trace));
+  assert.equal(trace.filter(({ kind, line }) => kind === "freed" && line === LINE).length, 2, JSON.stringify(trace));
   assert.ok(
     trace.every(({ task }) => task.startsWith("gpioset-")),
     JSON.stringify(trace),
@@ -175,6 +185,28 @@ async function isDebian(guest: Guest): Promise<void> {
   assert.ok(offMs < 300_000, `the guest's clock is ${offMs} ms off`);
 }
 
+async function cp2102(guest: Guest): Promise<void> {
+  const chip = await plugCp2102(guest, { serial: "SILABS7" });
+  const tty = "/dev/serial/by-id/usb-Silicon_Labs_CP2102_USB_to_UART_Bridge_Controller_SILABS7-if00-port0";
+  await guest.eventually(`test -e ${tty}`);
+  const reading = guest.expect(
+    `stty -F ${tty} 19200 cs7 parodd parenb raw -echo; exec 3<>${tty}; echo login >&3; timeout 5 head -n 1 <&3`,
+  );
+  await waitFor(() => chip.told().some(({ kind }) => kind === "out"));
+  chip.say("switch7 says hello\n");
+  assert.equal(await reading, "switch7 says hello");
+  const told = chip.told();
+  const out = told.flatMap((event) => (event.kind === "out" ? [event.bytes] : []));
+  assert.equal(Buffer.concat(out).toString("latin1"), "login\n");
+  assert.ok(
+    told.some((event) => event.kind === "baud" && event.rate === 19200),
+    JSON.stringify(told),
+  );
+  assert.ok(told.some((event) => event.kind === "framing" && event.dataBits === 7 && event.parity === "odd"));
+  chip.unplug();
+  await guest.eventually(`! test -e ${tty}`);
+}
+
 /** A machine that works, from outside and from inside. */
 export const smoke: readonly Scenario[] = [
   { name: "Debian runs under systemd, with nothing failed and the right time", run: isDebian },
@@ -185,6 +217,7 @@ export const smoke: readonly Scenario[] = [
   },
   { name: "what is typed reaches the device, and nothing else does", run: types },
   { name: "an adapter that is pulled is gone, and comes back under the name it has then", run: replugs },
+  { name: "a CP2102 that is plugged in over the network is a serial port like any other", run: cp2102 },
   { name: "each uplink reaches this machine, goes silent, loses its cable and recovers", run: reaches },
   { name: "a file that was laid onto the disk before power came is there", run: laid },
   { name: "a large file comes back as it went", run: copies },
