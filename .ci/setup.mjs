@@ -1,7 +1,8 @@
 // Brings what `npm start` and `npm test` need, and skips what is there: packages, the command's link, programs.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -16,6 +17,34 @@ const PROGRAMS = {
     openssl: "openssl",
     python3: "python3",
     mosquitto: "mosquitto",
+  },
+  machine: {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-img": "qemu-utils",
+    mmdebstrap: "mmdebstrap",
+    socat: "socat",
+    cpio: "cpio",
+    xz: "xz-utils",
+    modprobe: "kmod",
+    depmod: "kmod",
+    mke2fs: "e2fsprogs",
+    debugfs: "e2fsprogs",
+    gcc: "gcc",
+    make: "make",
+    strip: "binutils",
+    "dpkg-deb": "dpkg",
+    setpriv: "util-linux",
+  },
+};
+
+/** What brings no program of its own: Debian packages, looked for by a file of each. */
+const FILES = {
+  machine: {
+    "/usr/share/seabios/bios-256k.bin": "seabios",
+    "/usr/lib/ipxe/qemu/efi-virtio.rom": "ipxe-qemu",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+    "/usr/src/linux-headers-*-amd64": "linux-headers-amd64",
   },
 };
 
@@ -63,8 +92,20 @@ function has(program) {
   );
 }
 
+/** Whether a file is there; one `*` in its name stands for anything. */
+function hasFile(path) {
+  const [begin, end] = path.split("*");
+  if (end === undefined) return existsSync(path);
+  const folder = dirname(begin);
+  const name = begin.slice(folder.length + 1);
+  return existsSync(folder) && readdirSync(folder).some((one) => one.startsWith(name) && one.endsWith(end));
+}
+
 function installPrograms() {
-  const missing = Object.entries(PROGRAMS[purpose] ?? {}).filter(([program]) => !has(program));
+  const missing = [
+    ...Object.entries(PROGRAMS[purpose] ?? {}).filter(([program]) => !has(program)),
+    ...Object.entries(FILES[purpose] ?? {}).filter(([path]) => !hasFile(path)),
+  ];
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
   const names = packages.join(" ");
