@@ -1,35 +1,19 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { type Board, opensNcAtBoot, outletWhile, readBoard } from "../../src/config/board.ts";
+import { opensNcAtBoot, outletWhile } from "../../src/config/board.ts";
 import { checkConfig } from "../../src/config/config.ts";
 import { HEADER_PINS, headerPin } from "../../src/config/header.ts";
-
-const BOARDS = join(import.meta.dirname, "../../boards");
-const text = (file: string) => readFileSync(join(BOARDS, file), "utf8");
-const namesIn = (folder: string) =>
-  readdirSync(join(BOARDS, folder)).flatMap((file) => (file.endsWith(".yaml") ? [file.replace(".yaml", "")] : []));
-
-const PIS = ["pi3", "pi4", "pi5", "zero2w"];
-const PRODUCTS = namesIn("parts").filter((name) => !PIS.includes(name));
-const shipped = namesIn(".").filter((name) => name !== "sim");
-
-function board(name: string): Board {
-  const read = readBoard(parse(text(`${name}.yaml`)), (part) => parse(text(`parts/${part}.yaml`)));
-  if (!read.ok) throw new Error(`${name}: ${read.what}`);
-  return read.board;
-}
+import { boardText, PARTS, PIS, PRODUCTS, SETS, shippedBoard } from "../wiring/shipped.ts";
 
 /** What `--check` says of every relay of a board, each with its load on this contact. */
 function check(name: string, contact: "nc" | "no"): string[] {
-  const outlets = Object.keys(board(name).relays).map((n) => `  a${n}: { relay: ${n}, contact: ${contact} }\n`);
+  const outlets = Object.keys(shippedBoard(name).relays).map((n) => `  a${n}: { relay: ${n}, contact: ${contact} }\n`);
   const site = `site: one\nfleet: acme\ndata: d\nboard: ${name}\noutlets:\n${outlets.join("")}`;
   const checked = checkConfig(site, {
     resolve: (path) => `/${path}`,
-    readBoard: (one) => text(`${one}.yaml`),
-    readPart: (part) => text(`parts/${part}.yaml`),
-    boards: shipped,
+    readBoard: (one) => boardText(one),
+    readPart: (part) => boardText(`parts/${part}`),
+    boards: [...SETS],
     insecureLab: false,
   });
   return checked.ok ? [] : checked.problems.map(({ where, what }) => `${where}: ${what}`);
@@ -38,22 +22,24 @@ function check(name: string, contact: "nc" | "no"): string[] {
 describe("the boards that are shipped", () => {
   it("every relay product goes with every Pi, under both names", () => {
     expect(PRODUCTS.length).toBeGreaterThan(5);
-    expect(shipped).toEqual(PIS.flatMap((pi) => PRODUCTS.map((product) => `${pi}-${product}`)).sort());
-    for (const name of shipped) {
-      const { parts } = board(name);
+    expect(SETS).toEqual(PIS.flatMap((pi) => PRODUCTS.map((product) => `${pi}-${product}`)).sort());
+    for (const name of SETS) {
+      const { parts } = shippedBoard(name);
       expect(`${parts?.pi.name}-${parts?.product.name}`).toBe(name);
     }
   });
 
   it("every part names the page, file or data sheet its facts were read in", () => {
-    for (const name of [...PIS, ...PRODUCTS]) {
-      const { source, proven } = parse(text(`parts/${name}.yaml`));
+    expect([...PIS, ...PRODUCTS].sort()).toEqual([...PARTS]);
+    expect(PIS).toEqual(["pi3", "pi4", "pi5", "zero2w"]);
+    for (const name of PARTS) {
+      const { source, proven } = parse(boardText(`parts/${name}`));
       expect([name, proven, source.length > 40]).toEqual([name, "read", true]);
     }
   });
 
   it("no relay and no input is on a line that the Pi needs itself", () => {
-    for (const { name, relays, inputs, parts } of shipped.map(board)) {
+    for (const { name, relays, inputs, parts } of SETS.map(shippedBoard)) {
       const lines = [...Object.values(relays), ...Object.values(inputs)].map(({ line }) => line);
       expect(lines.length).toBeGreaterThan(5);
       expect([name, lines.filter((line) => Object.hasOwn(parts?.pi.reserved ?? {}, line))]).toEqual([name, []]);
@@ -62,7 +48,7 @@ describe("the boards that are shipped", () => {
 
   it("every wire has its pin written down, and it is the pin of its line", () => {
     for (const product of PRODUCTS) {
-      const { relays, inputs } = parse(text(`parts/${product}.yaml`));
+      const { relays, inputs } = parse(boardText(`parts/${product}`));
       const wires: { line: string; pin?: number }[] = [...Object.values(relays), ...Object.values(inputs)].flatMap(
         (one) => (isWire(one) ? [one] : []),
       );
@@ -75,7 +61,7 @@ describe("the boards that are shipped", () => {
   });
 
   it("supply wires go to supply pins only", () => {
-    const module = board("pi4-optocoupler-8ch").parts?.product.supplyWires ?? {};
+    const module = shippedBoard("pi4-optocoupler-8ch").parts?.product.supplyWires ?? {};
     expect(Object.entries(module).map(([terminal, pin]) => [terminal, HEADER_PINS[pin - 1]])).toEqual([
       ["VCC", "3.3 V"],
       ["GND", "GND"],
@@ -85,7 +71,7 @@ describe("the boards that are shipped", () => {
   it("a product is wired the same on every Pi", () => {
     for (const product of PRODUCTS) {
       const wired = PIS.map((pi) => {
-        const { relays, inputs, energised } = board(`${pi}-${product}`);
+        const { relays, inputs, energised } = shippedBoard(`${pi}-${product}`);
         const pins = Object.entries(relays).map(([n, { line, pin }]) => [n, line, pin]);
         return { energised, pins, inputs: Object.entries(inputs).map(([n, { line, pin }]) => [n, line, pin]) };
       });
@@ -132,13 +118,13 @@ describe("what --check says of a load on NC", () => {
 
   it("every product has a verdict here", () => expect(Object.keys(refused)).toEqual(PRODUCTS));
 
-  it.each(shipped)("%s: exactly the relays whose line may open the contact at boot are refused", (name) => {
+  it.each([...SETS])("%s: exactly the relays whose line may open the contact at boot are refused", (name) => {
     const relays = refused[name.slice(name.indexOf("-") + 1)] ?? [];
     expect(check(name, "nc").map((problem) => problem.split(":")[0])).toEqual(
       relays.map((relay) => `outlets.a${relay}.contact`),
     );
     expect(check(name, "no")).toEqual([]);
-    const opens = Object.entries(board(name).relays).filter(([, relay]) => opensNcAtBoot(relay) !== null);
+    const opens = Object.entries(shippedBoard(name).relays).filter(([, relay]) => opensNcAtBoot(relay) !== null);
     expect(opens.map(([number]) => Number(number))).toEqual(relays);
   });
 
@@ -149,7 +135,7 @@ describe("what --check says of a load on NC", () => {
 
   it("a restart is told for the Pi it is on: known where the 3.3 V stays, not known where it goes or nobody measured", () => {
     const restart = (name: string) => {
-      const [relay] = Object.values(board(name).relays);
+      const [relay] = Object.values(shippedBoard(name).relays);
       return relay === undefined ? "" : outletWhile(relay, "nc", "rebooting");
     };
     expect(PIS.map((pi) => restart(`${pi}-waveshare-8ch`))).toEqual([
