@@ -41,6 +41,15 @@ describe("the wiring page", () => {
     );
     expect(links.length).toBeGreaterThan(5);
     expect(links.filter((to) => !existsSync(join(ROOT, to)))).toEqual([]);
+    const headings = [...page.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\w -]/g, "")
+        .replaceAll(" ", "-"),
+    );
+    const inner = [...page.matchAll(/\]\(#([^)]+)\)/g)].map(([, to = ""]) => to);
+    expect(inner.length).toBeGreaterThan(10);
+    expect(inner.filter((to) => !headings.includes(to))).toEqual([]);
   });
 
   it("a wire stands in the drawing beside its pin, on its side of the header", () => {
