@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { HEADER_PINS, headerPin } from "./header.ts";
 import { duration, name } from "./units.ts";
 
 /**
@@ -23,9 +24,10 @@ export type Pull = z.infer<typeof pull>;
 
 const wire = z.strictObject({
   line: lineName,
-  /** Number on the 40-pin header; absent on an expander. */
+  /** Number on the 40-pin header, for people; checked against the line. Absent on an expander. */
   pin: z.int().min(1).max(40).optional(),
 });
+type Wire = z.infer<typeof wire>;
 
 const input = z.strictObject({
   ...wire.shape,
@@ -45,7 +47,7 @@ export const piSchema = z.strictObject({
   /** Lines of the header that the Pi needs itself, and for what. */
   reserved: z.record(lineName, z.string()).default({}),
   /** Whether the header's 3.3 V stays while the machine restarts. */
-  rail3v3: z.strictObject({ rebooting: z.enum(["kept", "lost"]), ...known }),
+  rail3v3: z.strictObject({ rebooting: z.enum(["kept", "lost", "unknown"]), ...known }),
   /** Module parameter that tells whether a released line keeps its level. */
   persist: z.string(),
   watchdogMaxMs: duration,
@@ -62,6 +64,8 @@ export const productSchema = z.strictObject({
   isolation: z.string(),
   load: z.string(),
   supply: z.string(),
+  /** Wires besides the lines, by the product's terminal, to a pin of the header; none where it sits on the header. */
+  supplyWires: z.record(z.string(), z.int().min(1).max(40)).default({}),
   /** Only where the product has a gpiochip of its own (an I2C expander under its kernel driver). */
   chip: z.strictObject({ label: z.string().min(1).max(31), overlay: z.string() }).optional(),
   relays: z.record(z.string().regex(/^[1-9]\d?$/), wire),
@@ -74,6 +78,8 @@ export const productSchema = z.strictObject({
   off: relayState,
   /** Where the product itself decides, whatever the Pi does: latching relays, expanders with a supply of their own. */
   while: z.partialRecord(z.enum(["booting", "rebooting"]), relayState).default({}),
+  /** What no source says in words but follows from values that one gives, each with its reckoning. */
+  reckoned: z.array(z.string()).default([]),
   notes: z.array(z.string()).default([]),
   ...known,
 });
@@ -187,19 +193,15 @@ function simulatedBoard(raw: z.infer<typeof simulatedSchema>): Board {
 }
 
 function assemble(set: z.infer<typeof setSchema>, pi: Pi, product: Product): ReadBoard {
-  const chip = product.chip?.label ?? pi.chip;
-  const lines = [...Object.values(product.relays), ...Object.values(product.inputs)].map((one) => one.line);
-  const twice = lines.find((line, at) => lines.indexOf(line) !== at);
-  if (twice !== undefined) return { ok: false, what: `two things are on the line ${twice}` };
-  const taken = product.chip === undefined ? lines.find((line) => Object.hasOwn(pi.reserved, line)) : undefined;
-  if (taken !== undefined) return { ok: false, what: `the ${pi.model} needs ${taken} itself: ${pi.reserved[taken]}` };
-  const relays = Object.entries(product.relays).map(([number, { line, pin }]): [number, RelayOnBoard] => {
-    const pull = product.chip === undefined ? pullOf(pi, line) : "none";
-    return [Number(number), { line, chip, pin: pin ?? null, pull, while: whileOf(pi, product, pull) }];
+  const what = misfit(pi, product);
+  if (what !== null) return { ok: false, what };
+  const relays = Object.entries(product.relays).map(([number, one]): [number, RelayOnBoard] => {
+    const pull = onExpander(product, one) ? "none" : pullOf(pi, one.line);
+    return [Number(number), { ...place(pi, product, one), pull, while: whileOf(pi, product, pull) }];
   });
-  const inputs = Object.entries(product.inputs).map(([one, { debounce, pin, ...rest }]): [string, InputOnBoard] => [
-    one,
-    { ...rest, chip, pin: pin ?? null, debounceMs: debounce },
+  const inputs = Object.entries(product.inputs).map(([key, one]): [string, InputOnBoard] => [
+    key,
+    { ...place(pi, product, one), bias: one.bias, present: one.present, debounceMs: one.debounce },
   ]);
   return {
     ok: true,
@@ -212,6 +214,30 @@ function assemble(set: z.infer<typeof setSchema>, pi: Pi, product: Product): Rea
   };
 }
 
+/** A line by offset is on the product's own chip where it has one; a line by name is always on the header. */
+const onExpander = (product: Product, { line }: Wire): boolean => product.chip !== undefined && line.startsWith("#");
+
+function place(pi: Pi, product: Product, one: Wire): { line: string; chip: string; pin: number | null } {
+  if (product.chip !== undefined && onExpander(product, one))
+    return { line: one.line, chip: product.chip.label, pin: null };
+  return { line: one.line, chip: pi.chip, pin: headerPin(one.line) };
+}
+
+/** Why these two do not go together; null when they do. */
+function misfit(pi: Pi, product: Product): string | null {
+  const wires: Wire[] = [...Object.values(product.relays), ...Object.values(product.inputs)];
+  const lines = wires.map(({ line }) => line);
+  const twice = lines.find((line, at) => lines.indexOf(line) !== at);
+  if (twice !== undefined) return `two things are on the line ${twice}`;
+  for (const one of wires.filter((each) => !onExpander(product, each))) {
+    const { line, pin } = one;
+    if (Object.hasOwn(pi.reserved, line)) return `the ${pi.model} needs ${line} itself: ${pi.reserved[line]}`;
+    if (pin === undefined || headerPin(line) === pin) continue;
+    return `pin ${pin} of the header is ${HEADER_PINS[pin - 1]}, not ${line}: ${line} is pin ${headerPin(line) ?? "none"}`;
+  }
+  return null;
+}
+
 function pullOf(pi: Pi, line: string): Pull {
   if (pi.pulls.up.includes(line)) return "up";
   return pi.pulls.down.includes(line) ? "down" : "none";
@@ -219,7 +245,7 @@ function pullOf(pi: Pi, line: string): Pull {
 
 function whileOf(pi: Pi, product: Product, pull: Pull): Record<Moment, RelayState> {
   const undriven = product.undriven[pull];
-  const rebooting = pi.rail3v3.rebooting === "lost" ? worse(undriven, product.railLost) : undriven;
+  const rebooting = pi.rail3v3.rebooting === "kept" ? undriven : worse(undriven, product.railLost);
   return {
     off: product.off,
     booting: product.while.booting ?? undriven,
@@ -247,6 +273,8 @@ export function outletWhile(relay: RelayOnBoard, contact: "no" | "nc", moment: M
 export function opensNcAtBoot(relay: RelayOnBoard): string | null {
   const { booting } = relay.while;
   if (booting === "released" || booting === "held") return null;
+  if (relay.pull === "none" && booting === "unknown")
+    return `it is not known whether the relay on ${relay.line} stays released while the Pi boots: an NC contact may open and cut the load`;
   const certainty = booting === "energised" ? "energises" : "may energise";
   return `${relay.line} is pulled ${relay.pull} while the Pi boots, which ${certainty} the relay: an NC contact opens and cuts the load`;
 }

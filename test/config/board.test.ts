@@ -54,11 +54,31 @@ describe("boards", () => {
       made({ rail3v3: { rebooting: "kept", proven: "read", source: "a test" } }, { railLost: "unknown" }),
     );
     expect(kept.relays[2]?.while.rebooting).toBe("released");
+    const unknown = board(
+      made({ rail3v3: { rebooting: "unknown", proven: "read", source: "a test" } }, { railLost: "unknown" }),
+    );
+    expect(unknown.relays[2]?.while.rebooting).toBe("unknown");
   });
 
   it("a product that decides by itself is believed", () => {
     const latching = board(made({}, { while: { booting: "held", rebooting: "held" }, off: "held" }));
     expect(latching.relays[1]?.while).toEqual({ off: "held", booting: "held", rebooting: "held", crashed: "held" });
+  });
+
+  it("a line by offset is on the product's own chip, a line by name on the header", () => {
+    const { relays, inputs } = board(
+      made(
+        { reserved: { GPIO6: "the fan" } },
+        {
+          chip: { label: "1-003f", overlay: "pca953x,addr=0x3f" },
+          relays: { 1: { line: "#2" }, 2: { line: "#0" } },
+          inputs: { s1: { line: "GPIO5" } },
+          undriven: { up: "energised", down: "released", none: "unknown" },
+        },
+      ),
+    );
+    expect([relays[1]?.chip, relays[1]?.pin, relays[1]?.while.booting]).toEqual(["1-003f", null, "unknown"]);
+    expect([inputs.s1?.chip, inputs.s1?.pin]).toEqual(["pinctrl-bcm2711", 29]);
   });
 
   it("an outlet follows from the relay and the contact its load is on", () => {
@@ -81,6 +101,9 @@ describe("boards", () => {
     expect(wrong(made({}, { inputs: { s1: { line: "GPIO5" } } }))).toContain("GPIO5");
     expect(wrong(made({ reserved: { GPIO6: "the fan" } }, {}))).toContain("the fan");
     expect(wrong({ ...made({}, {}), pi: "pi9" })).toContain("pi9");
+    expect(wrong(made({}, { relays: { 1: { line: "GPIO5", pin: 30 } } }))).toBe(
+      "pin 30 of the header is GND, not GPIO5: GPIO5 is pin 29",
+    );
     expect(wrong({ ...made({}, {}), kind: "magic" })).toContain("kind");
   });
 
