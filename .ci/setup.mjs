@@ -16,6 +16,7 @@ const PROGRAMS = {
     openssl: "openssl",
     python3: "python3",
     mosquitto: "mosquitto",
+    "dpkg-deb": "dpkg",
   },
 };
 
