@@ -89,10 +89,11 @@ describe("towpath.service", () => {
     expect(words("Service.RestrictAddressFamilies").sort()).toEqual(["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"]);
   });
 
-  it("leaves V8 and the boot number what they need", () => {
+  it("leaves V8, the boot number, and the search for who holds a port what they need", () => {
     expect(one("Service.MemoryDenyWriteExecute")).toBe("no");
-    // ProcSubset=pid would hide /proc/sys/kernel/random/boot_id.
+    // ProcSubset=pid would hide /proc/sys/kernel/random/boot_id, ProtectProc= the names of other programs.
     expect(unit.has("Service.ProcSubset")).toBe(false);
+    expect(unit.has("Service.ProtectProc")).toBe(false);
     expect(unit.has("Service.PrivateDevices")).toBe(false);
   });
 
