@@ -17,6 +17,7 @@ const PROGRAMS = {
     openssl: "openssl",
     python3: "python3",
     mosquitto: "mosquitto",
+    "dpkg-deb": "dpkg",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",

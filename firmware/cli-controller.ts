@@ -1,4 +1,5 @@
 import { notify } from "../src/linux/notify.ts";
+import { feedWatchdog } from "../src/linux/watchdog.ts";
 import { type CliArgs, type CliCommand, EXIT, flag, text, UsageError } from "../src/operator/cli/command.ts";
 import { jsonText, note, paint, print } from "../src/operator/cli/out.ts";
 import { StartRefused } from "./compose.ts";
@@ -56,12 +57,14 @@ export async function serve(
   });
   try {
     const controller = await runController(args);
+    const watchdog = feedWatchdog();
     notify("READY=1");
     note("ready");
     await onReady();
     await ended;
     notify("STOPPING=1");
     await controller.stop();
+    watchdog.stop();
     return EXIT.done;
   } catch (error) {
     if (!(error instanceof StartRefused)) throw error;

@@ -1,5 +1,8 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { CliCommand } from "../src/operator/cli/command.ts";
 import { EXIT, text, UsageError } from "../src/operator/cli/command.ts";
+import { checkout } from "../src/operator/settings.ts";
 import { serve } from "./cli-controller.ts";
 import { runDemo } from "./demo.ts";
 
@@ -12,6 +15,9 @@ export const command: CliCommand = {
   async run(args) {
     const configFile = text(args, "config");
     if (configFile !== undefined) return serve({ configFile, insecureLab: false, simTroubleMs: 0, quiet: false });
+    // Installed, the demo would leave its keys and its settings in the system's folder, for everybody.
+    if (!existsSync(join(checkout(), "firmware/demo.ts")))
+      throw new UsageError("the demo runs from a checkout of the project: npm start. For a site: --config site.yaml");
     const port = Number(text(args, "port") ?? process.env.TOWPATH_DEMO_PORT ?? 18830);
     if (!Number.isInteger(port) || port < 1 || port > 65_535)
       throw new UsageError("--port wants a number from 1 to 65535");

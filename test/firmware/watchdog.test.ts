@@ -1,0 +1,25 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { feedWatchdog } from "../../src/linux/watchdog.ts";
+
+describe("systemd's watchdog", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  function heardIn(ms: number, env: NodeJS.ProcessEnv): string[] {
+    const heard: string[] = [];
+    const watchdog = feedWatchdog((state) => heard.push(state), env, 100);
+    vi.advanceTimersByTime(ms);
+    watchdog.stop();
+    vi.advanceTimersByTime(ms);
+    return heard;
+  }
+
+  it("hears of a loop that turns three times per period, and no more once it stops", () => {
+    expect(heardIn(60_000, { WATCHDOG_USEC: "60000000", WATCHDOG_PID: "100" })).toEqual(Array(3).fill("WATCHDOG=1"));
+  });
+
+  it("is not fed where nobody asked, or another process was asked", () => {
+    expect(heardIn(60_000, {})).toEqual([]);
+    expect(heardIn(60_000, { WATCHDOG_USEC: "60000000", WATCHDOG_PID: "7" })).toEqual([]);
+  });
+});
