@@ -7,7 +7,10 @@ export default defineConfig({
       {
         test: {
           name: "fast",
-          include: ["test/*.test.ts", "test/{core,protocol,config,journal,access,link,contract,operator}/**/*.test.ts"],
+          include: [
+            "test/*.test.ts",
+            "test/{core,protocol,config,journal,access,link,contract,operator,console,firmware}/**/*.test.ts",
+          ],
           pool: "threads",
           isolate: false,
           testTimeout: 30_000,

@@ -1,0 +1,173 @@
+import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+/** Serial adapters as the kernel lists them, read from sysfs: no udevadm, which a small image may not have. */
+
+export interface Adapter {
+  /** `/dev/ttyUSB0`: the number depends on who was plugged in first. */
+  readonly node: string;
+  readonly driver: string | null;
+  /** Null for a UART of the board itself. */
+  readonly usb: UsbIdentity | null;
+  /** Links that udev made to it. */
+  readonly byId: readonly string[];
+  readonly byPath: readonly string[];
+  /** `188:0`, as udev's database names it. */
+  readonly number: string;
+  /** ms that an FTDI chip collects bytes for; null where the driver has no such setting. */
+  readonly latencyMs: number | null;
+}
+
+export interface UsbIdentity {
+  /** `0403:6001`: vendor and product. */
+  readonly id: string;
+  readonly manufacturer: string | null;
+  readonly product: string | null;
+  readonly serial: string | null;
+  /** An FT4232H shows each of its four ports as an interface of its own. */
+  readonly interface: number;
+  /** Chips of other makers show several ports on one interface, told apart by this; else null. */
+  readonly channel: number | null;
+  /**
+   * Socket numbers from the root hub outwards, `1.2`: what stands behind the dash in the kernel's `1-1.2`. The bus
+   * number before the dash is left out because it depends on the order in which drivers start.
+   */
+  readonly hub: string;
+  /** The USB controller by its hardware address: a Pi 5 has two, each with a socket 1. */
+  readonly controller: string;
+  /** `on`, or `auto` where the kernel may put it to sleep. */
+  readonly powerControl: string | null;
+}
+
+/** Everything in `/sys/class/tty` that has hardware behind it, in the order of its names. */
+export function scanAdapters(root = "/"): Adapter[] {
+  const byId = linksIn(root, "by-id");
+  const byPath = linksIn(root, "by-path");
+  return candidates(root).flatMap((name) => {
+    const folder = join(root, "sys/class/tty", name);
+    const device = real(join(folder, "device"));
+    // The kernel shows UARTs that a PC could have had; type 0 says that none answered.
+    if (device === null || read(join(folder, "type")) === "0") return [];
+    return [
+      {
+        node: `/dev/${name}`,
+        driver: linkName(join(device, "driver")),
+        usb: usbOf(device),
+        byId: byId.get(name) ?? [],
+        byPath: byPath.get(name) ?? [],
+        number: read(join(folder, "dev")) ?? "",
+        latencyMs: numberIn(join(device, "latency_timer")),
+      },
+    ];
+  });
+}
+
+/** Changes when an adapter comes, goes or is replaced; much cheaper than a scan. */
+export function adaptersMark(root = "/"): string {
+  const mark = (path: string): string => {
+    try {
+      const { ino, mtimeMs } = lstatSync(path);
+      return `${ino} ${mtimeMs}`;
+    } catch {
+      return "-";
+    }
+  };
+  const names = candidates(root).map((name) => `${name} ${mark(join(root, "sys/class/tty", name))}`);
+  return [...names, mark(join(root, "dev/serial/by-id")), mark(join(root, "dev/serial/by-path"))].join("\n");
+}
+
+/** USB controllers of this machine: with more than one, a hub position alone does not name a socket. */
+export function usbControllers(root = "/"): string[] {
+  const folder = join(root, "sys/bus/usb/devices");
+  const roots = namesIn(folder).filter((name) => /^usb\d+$/.test(name));
+  const found = roots.flatMap((name) => {
+    const path = real(join(folder, name));
+    return path === null ? [] : [basename(dirname(path))];
+  });
+  return [...new Set(found)].sort();
+}
+
+/** Virtual terminals and pseudo terminals have no hardware: they are not asked. */
+const VIRTUAL = /^(tty\d*|console|ptmx|[pt]ty[a-ep-z][0-9a-f])$/;
+
+function candidates(root: string): string[] {
+  return namesIn(join(root, "sys/class/tty"))
+    .filter((name) => !VIRTUAL.test(name))
+    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+}
+
+/** Upwards from the port: its interface, then the USB device. Null where the way up meets none. */
+function usbOf(device: string): UsbIdentity | null {
+  let interfaceNumber: string | null = null;
+  for (let folder = device; folder !== dirname(folder); folder = dirname(folder)) {
+    interfaceNumber ??= read(join(folder, "bInterfaceNumber"));
+    const vendor = read(join(folder, "idVendor"));
+    if (vendor === null) continue;
+    return {
+      id: `${vendor}:${read(join(folder, "idProduct")) ?? ""}`,
+      manufacturer: read(join(folder, "manufacturer")),
+      product: read(join(folder, "product")),
+      serial: read(join(folder, "serial")),
+      interface: Number.parseInt(interfaceNumber ?? "0", 16),
+      channel: numberIn(join(device, "port_number")),
+      hub: basename(folder).replace(/^\d+-/, ""),
+      controller: controllerOf(folder),
+      powerControl: read(join(folder, "power/control")),
+    };
+  }
+  return null;
+}
+
+/** What the root hub `usbN` hangs on. */
+function controllerOf(folder: string): string {
+  const steps = folder.split("/");
+  const rootHub = steps.findIndex((step) => /^usb\d+$/.test(step));
+  return rootHub > 0 ? (steps[rootHub - 1] ?? "") : "";
+}
+
+function linksIn(root: string, kind: "by-id" | "by-path"): Map<string, string[]> {
+  const links = new Map<string, string[]>();
+  for (const name of namesIn(join(root, "dev/serial", kind)).sort()) {
+    const to = linkName(join(root, "dev/serial", kind, name));
+    if (to !== null) links.set(to, [...(links.get(to) ?? []), `/dev/serial/${kind}/${name}`]);
+  }
+  return links;
+}
+
+function linkName(path: string): string | null {
+  try {
+    return basename(readlinkSync(path));
+  } catch {
+    return null;
+  }
+}
+
+function real(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Null for what is not there, cannot be read, or is empty: an adapter may go while it is looked at. */
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8").replace(/\n$/, "") || null;
+  } catch {
+    return null;
+  }
+}
+
+function numberIn(path: string): number | null {
+  const text = read(path);
+  return text !== null && /^\d+$/.test(text) ? Number(text) : null;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
