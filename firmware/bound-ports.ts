@@ -1,0 +1,52 @@
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
+import type { ConsoleConfig, Problem, SiteConfig } from "../src/config/config.ts";
+import type { Adapter } from "../src/console/adapters.ts";
+import { type Located, resolvePort } from "../src/console/binding.ts";
+
+/** What the consoles of a config are on this machine, as it is now. */
+export interface BoundPort {
+  readonly console: string;
+  readonly port: Exclude<ConsoleConfig["port"], { readonly sim: string }>;
+  /** The device node itself: links are followed. */
+  readonly located: Located;
+}
+
+/** Simulated consoles are no ports of this machine. */
+export function boundPorts(config: SiteConfig, adapters: readonly Adapter[], root = "/"): BoundPort[] {
+  return config.consoles.flatMap(({ name, port }) => {
+    if ("sim" in port) return [];
+    const located = resolvePort(port, adapters);
+    const followed: Located = located.ok ? { ok: true, node: follow(located.node, root) } : located;
+    return [{ console: name, port, located: followed }];
+  });
+}
+
+/** The same terminal under two spellings: only this machine can tell, the config alone cannot. */
+export function sharedPortProblems(ports: readonly BoundPort[]): Problem[] {
+  const first = new Map<string, string>();
+  return ports.flatMap(({ console, located }) => {
+    if (!located.ok) return [];
+    const before = first.get(located.node);
+    if (before === undefined) first.set(located.node, console);
+    return before === undefined
+      ? []
+      : [
+          {
+            where: `consoles.${console}.port`,
+            what: `is ${located.node}, which consoles.${before}.port is too`,
+            todo: "One owner each: see `towpath ports`.",
+          },
+        ];
+  });
+}
+
+/** A link to its node; as it is where nothing is there. */
+function follow(path: string, root: string): string {
+  try {
+    const real = realpathSync(join(root, path));
+    return root === "/" ? real : real.slice(realpathSync(root).length);
+  } catch {
+    return path;
+  }
+}
