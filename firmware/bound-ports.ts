@@ -1,8 +1,7 @@
-import { realpathSync } from "node:fs";
-import { join } from "node:path";
 import type { ConsoleConfig, Problem, SiteConfig } from "../src/config/config.ts";
 import type { Adapter } from "../src/console/adapters.ts";
 import { type Located, resolvePort } from "../src/console/binding.ts";
+import type { MachineFiles } from "../src/linux/machine-files.ts";
 
 /** What the consoles of a config are on this machine, as it is now. */
 export interface BoundPort {
@@ -13,11 +12,11 @@ export interface BoundPort {
 }
 
 /** Simulated consoles are no ports of this machine. */
-export function boundPorts(config: SiteConfig, adapters: readonly Adapter[], root = "/"): BoundPort[] {
+export function boundPorts(config: SiteConfig, adapters: readonly Adapter[], files: MachineFiles): BoundPort[] {
   return config.consoles.flatMap(({ name, port }) => {
     if ("sim" in port) return [];
     const located = resolvePort(port, adapters);
-    const followed: Located = located.ok ? { ok: true, node: follow(located.node, root) } : located;
+    const followed: Located = located.ok ? { ok: true, node: files.real(located.node) ?? located.node } : located;
     return [{ console: name, port, located: followed }];
   });
 }
@@ -39,14 +38,4 @@ export function sharedPortProblems(ports: readonly BoundPort[]): Problem[] {
           },
         ];
   });
-}
-
-/** A link to its node; as it is where nothing is there. */
-function follow(path: string, root: string): string {
-  try {
-    const real = realpathSync(join(root, path));
-    return root === "/" ? real : real.slice(realpathSync(root).length);
-  } catch {
-    return path;
-  }
 }

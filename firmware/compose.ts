@@ -18,6 +18,7 @@ import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
 import { lockFile } from "../src/linux/flock.ts";
+import { machineFiles } from "../src/linux/machine-files.ts";
 import { createRelayBank, type RelayBank } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot } from "../src/protocol/topics.ts";
@@ -252,7 +253,7 @@ function captureOf(
   emit: (event: Event) => void,
 ): Capture {
   const sweeper = createSweeper();
-  const locator = createLocator(monoMs);
+  const locator = createLocator(monoMs, machineFiles());
   const ports = config.consoles.map(({ name, port, baudRate, framing, flow }) => ({
     name,
     port:

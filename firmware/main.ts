@@ -2,6 +2,7 @@ import { MOMENTS, type Moment, outletWhile } from "../src/config/board.ts";
 import type { Problem } from "../src/config/config.ts";
 import { scanAdapters } from "../src/console/adapters.ts";
 import type { Code } from "../src/core/codes.ts";
+import { machineFiles } from "../src/linux/machine-files.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { packageVersion } from "../src/version.ts";
 import { boundPorts, sharedPortProblems } from "./bound-ports.ts";
@@ -41,7 +42,8 @@ export function checkSite(configFile: string, insecureLab: boolean): CheckReport
     };
     return { ok: false, problems: [problem], outlets: {} };
   }
-  const shared = sharedPortProblems(boundPorts(config, scanAdapters()));
+  const files = machineFiles();
+  const shared = sharedPortProblems(boundPorts(config, scanAdapters(files), files));
   if (shared.length > 0) return { ok: false, problems: shared, outlets: {} };
   const outlets = Object.values(config.plan.outlets).flatMap(({ name, contact, relay }) => {
     const onBoard = config.board.relays[relay];

@@ -1,10 +1,12 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
+import { type MachineFiles, machineFiles } from "../src/linux/machine-files.ts";
 
 /** A machine's sys, proc, dev, run and etc as a folder: laid out and linked as the kernel and udev do it. */
 export interface FakeMachine {
   readonly root: string;
+  readonly files: MachineFiles;
   file(path: string, text: string, mode?: number): void;
   /** Relative, as sysfs and udev make them. */
   link(path: string, target: string): void;
@@ -49,6 +51,7 @@ export function fakeMachine(): FakeMachine {
   };
   return {
     root,
+    files: machineFiles(root),
     file,
     link,
     adapter: (options) => makeAdapter(options, file, link),

@@ -1,5 +1,5 @@
-import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
+import type { MachineFiles } from "../linux/machine-files.ts";
 
 /** Serial adapters as the kernel lists them, read from sysfs: no udevadm, which a small image may not have. */
 
@@ -40,48 +40,44 @@ export interface UsbIdentity {
 }
 
 /** Everything in `/sys/class/tty` that has hardware behind it, in the order of its names. */
-export function scanAdapters(root = "/"): Adapter[] {
-  const byId = linksIn(root, "by-id");
-  const byPath = linksIn(root, "by-path");
-  return candidates(root).flatMap((name) => {
-    const folder = join(root, "sys/class/tty", name);
-    const device = real(join(folder, "device"));
+export function scanAdapters(files: MachineFiles): Adapter[] {
+  const byId = linksIn(files, "by-id");
+  const byPath = linksIn(files, "by-path");
+  return candidates(files).flatMap((name) => {
+    const folder = `/sys/class/tty/${name}`;
+    const device = files.real(`${folder}/device`);
     // The kernel shows UARTs that a PC could have had; type 0 says that none answered.
-    if (device === null || read(join(folder, "type")) === "0") return [];
+    if (device === null || files.read(`${folder}/type`) === "0") return [];
     return [
       {
         node: `/dev/${name}`,
-        driver: linkName(join(device, "driver")),
-        usb: usbOf(device),
+        driver: linkName(files, `${device}/driver`),
+        usb: usbOf(files, device),
         byId: byId.get(name) ?? [],
         byPath: byPath.get(name) ?? [],
-        number: read(join(folder, "dev")) ?? "",
-        latencyMs: numberIn(join(device, "latency_timer")),
+        number: files.read(`${folder}/dev`) ?? "",
+        latencyMs: numberIn(files, `${device}/latency_timer`),
       },
     ];
   });
 }
 
 /** Changes when an adapter comes, goes or is replaced; much cheaper than a scan. */
-export function adaptersMark(root = "/"): string {
+export function adaptersMark(files: MachineFiles): string {
   const mark = (path: string): string => {
-    try {
-      const { ino, mtimeMs } = lstatSync(path);
-      return `${ino} ${mtimeMs}`;
-    } catch {
-      return "-";
-    }
+    const stat = files.lstat(path);
+    return stat === null ? "-" : `${stat.ino} ${stat.mtimeNs}`;
   };
-  const names = candidates(root).map((name) => `${name} ${mark(join(root, "sys/class/tty", name))}`);
-  return [...names, mark(join(root, "dev/serial/by-id")), mark(join(root, "dev/serial/by-path"))].join("\n");
+  const names = candidates(files).map((name) => `${name} ${mark(`/sys/class/tty/${name}`)}`);
+  return [...names, mark("/dev/serial/by-id"), mark("/dev/serial/by-path")].join("\n");
 }
 
 /** USB controllers of this machine: with more than one, a hub position alone does not name a socket. */
-export function usbControllers(root = "/"): string[] {
-  const folder = join(root, "sys/bus/usb/devices");
-  const roots = namesIn(folder).filter((name) => /^usb\d+$/.test(name));
+export function usbControllers(files: MachineFiles): string[] {
+  const folder = "/sys/bus/usb/devices";
+  const roots = files.names(folder).filter((name) => /^usb\d+$/.test(name));
   const found = roots.flatMap((name) => {
-    const path = real(join(folder, name));
+    const path = files.real(`${folder}/${name}`);
     return path === null ? [] : [basename(dirname(path))];
   });
   return [...new Set(found)].sort();
@@ -90,29 +86,30 @@ export function usbControllers(root = "/"): string[] {
 /** Virtual terminals and pseudo terminals have no hardware: they are not asked. */
 const VIRTUAL = /^(tty\d*|console|ptmx|[pt]ty[a-ep-z][0-9a-f])$/;
 
-function candidates(root: string): string[] {
-  return namesIn(join(root, "sys/class/tty"))
+function candidates(files: MachineFiles): string[] {
+  return files
+    .names("/sys/class/tty")
     .filter((name) => !VIRTUAL.test(name))
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
 /** Upwards from the port: its interface, then the USB device. Null where the way up meets none. */
-function usbOf(device: string): UsbIdentity | null {
+function usbOf(files: MachineFiles, device: string): UsbIdentity | null {
   let interfaceNumber: string | null = null;
   for (let folder = device; folder !== dirname(folder); folder = dirname(folder)) {
-    interfaceNumber ??= read(join(folder, "bInterfaceNumber"));
-    const vendor = read(join(folder, "idVendor"));
+    interfaceNumber ??= files.read(`${folder}/bInterfaceNumber`);
+    const vendor = files.read(`${folder}/idVendor`);
     if (vendor === null) continue;
     return {
-      id: `${vendor}:${read(join(folder, "idProduct")) ?? ""}`,
-      manufacturer: read(join(folder, "manufacturer")),
-      product: read(join(folder, "product")),
-      serial: read(join(folder, "serial")),
+      id: `${vendor}:${files.read(`${folder}/idProduct`) ?? ""}`,
+      manufacturer: files.read(`${folder}/manufacturer`),
+      product: files.read(`${folder}/product`),
+      serial: files.read(`${folder}/serial`),
       interface: Number.parseInt(interfaceNumber ?? "0", 16),
-      channel: numberIn(join(device, "port_number")),
+      channel: numberIn(files, `${device}/port_number`),
       hub: basename(folder).replace(/^\d+-/, ""),
       controller: controllerOf(folder),
-      powerControl: read(join(folder, "power/control")),
+      powerControl: files.read(`${folder}/power/control`),
     };
   }
   return null;
@@ -125,49 +122,21 @@ function controllerOf(folder: string): string {
   return rootHub > 0 ? (steps[rootHub - 1] ?? "") : "";
 }
 
-function linksIn(root: string, kind: "by-id" | "by-path"): Map<string, string[]> {
+function linksIn(files: MachineFiles, kind: "by-id" | "by-path"): Map<string, string[]> {
   const links = new Map<string, string[]>();
-  for (const name of namesIn(join(root, "dev/serial", kind)).sort()) {
-    const to = linkName(join(root, "dev/serial", kind, name));
+  for (const name of files.names(`/dev/serial/${kind}`).sort()) {
+    const to = linkName(files, `/dev/serial/${kind}/${name}`);
     if (to !== null) links.set(to, [...(links.get(to) ?? []), `/dev/serial/${kind}/${name}`]);
   }
   return links;
 }
 
-function linkName(path: string): string | null {
-  try {
-    return basename(readlinkSync(path));
-  } catch {
-    return null;
-  }
+function linkName(files: MachineFiles, path: string): string | null {
+  const target = files.link(path);
+  return target === null ? null : basename(target);
 }
 
-function real(path: string): string | null {
-  try {
-    return realpathSync(path);
-  } catch {
-    return null;
-  }
-}
-
-/** Null for what is not there, cannot be read, or is empty: an adapter may go while it is looked at. */
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8").replace(/\n$/, "") || null;
-  } catch {
-    return null;
-  }
-}
-
-function numberIn(path: string): number | null {
-  const text = read(path);
-  return text !== null && /^\d+$/.test(text) ? Number(text) : null;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
+function numberIn(files: MachineFiles, path: string): number | null {
+  const text = files.read(path) ?? "";
+  return /^\d+$/.test(text) ? Number(text) : null;
 }

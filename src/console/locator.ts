@@ -1,3 +1,4 @@
+import type { MachineFiles } from "../linux/machine-files.ts";
 import { type Adapter, adaptersMark, scanAdapters } from "./adapters.ts";
 import { type NotLocated, type PortBinding, resolvePort } from "./binding.ts";
 
@@ -9,15 +10,15 @@ export interface Locator {
 const LOOK_EVERY_MS = 500;
 
 /** Looks at sysfs at most twice a second, whoever asks, and reads it again only where something came or went. */
-export function createLocator(monoMs: () => number, root = "/"): Locator {
+export function createLocator(monoMs: () => number, files: MachineFiles): Locator {
   let adapters: readonly Adapter[] = [];
   let mark: string | null = null;
   let lookedMs = Number.NEGATIVE_INFINITY;
   const current = (): readonly Adapter[] => {
     if (monoMs() - lookedMs < LOOK_EVERY_MS) return adapters;
     lookedMs = monoMs();
-    const now = adaptersMark(root);
-    if (now !== mark) adapters = scanAdapters(root);
+    const now = adaptersMark(files);
+    if (now !== mark) adapters = scanAdapters(files);
     mark = now;
     return adapters;
   };

@@ -14,20 +14,20 @@ function machine(fill: (made: FakeMachine) => void): FakeMachine {
 }
 
 const where = (made: FakeMachine, port: PortBinding) => {
-  const found = resolvePort(port, scanAdapters(made.root));
+  const found = resolvePort(port, scanAdapters(made.files));
   return found.ok ? found.node : `${found.code}: ${found.detail}`;
 };
 
 describe("what is plugged in, read from sysfs", () => {
   it("a USB adapter tells who made it, which it is and in which socket it sits", () => {
-    const { root } = machine((made) =>
+    const { files } = machine((made) =>
       made.adapter({
         ...{ tty: "ttyUSB0", id: FTDI, port: "1-1.2", serial: "A50285BI", latencyMs: 16 },
         byId: "usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0",
         byPath: "platform-fd500000.pcie-pci-0000:01:00.0-usb-0:1.2:1.0-port0",
       }),
     );
-    expect(scanAdapters(root)).toEqual([
+    expect(scanAdapters(files)).toEqual([
       {
         node: "/dev/ttyUSB0",
         driver: "ftdi_sio",
@@ -52,14 +52,14 @@ describe("what is plugged in, read from sysfs", () => {
 
   it("the socket keeps its name when the buses start in another order", () => {
     const hubs = ["1-1.2", "3-1.2"].map((port) => {
-      const { root } = machine((made) => made.adapter({ tty: "ttyUSB0", id: FTDI, port }));
-      return scanAdapters(root)[0]?.usb?.hub;
+      const { files } = machine((made) => made.adapter({ tty: "ttyUSB0", id: FTDI, port }));
+      return scanAdapters(files)[0]?.usb?.hub;
     });
     expect(hubs).toEqual(["1.2", "1.2"]);
   });
 
   it("a ttyACM, a port of a four-port chip and the board's own UART are found; UARTs that never answered are not", () => {
-    const { root } = machine((made) => {
+    const { files } = machine((made) => {
       made.adapter({ tty: "ttyACM0", id: "2341:0043", port: "1-1.3", serial: "85736" });
       made.adapter({ tty: "ttyUSB10", id: "0403:6011", port: "1-1.4", interface: 10 });
       made.adapter({ tty: "ttyUSB9", id: "9710:7840", port: "1-1.1", channel: 3, driver: "mos7840" });
@@ -67,7 +67,7 @@ describe("what is plugged in, read from sysfs", () => {
       made.uart("ttyS1", 0);
       made.file("sys/class/tty/tty1/dev", "4:1\n");
     });
-    const found = scanAdapters(root).map((one) => [one.node, one.driver, one.usb?.interface, one.usb?.channel]);
+    const found = scanAdapters(files).map((one) => [one.node, one.driver, one.usb?.interface, one.usb?.channel]);
     expect(found).toEqual([
       ["/dev/ttyACM0", "cdc_acm", 0, null],
       ["/dev/ttyAMA0", "uart-pl011", undefined, undefined],
@@ -78,16 +78,16 @@ describe("what is plugged in, read from sysfs", () => {
 
   it("a machine without any has none, and the mark changes when one comes, goes or is replaced", () => {
     const made = machine(() => undefined);
-    expect(scanAdapters(made.root)).toEqual([]);
-    expect(usbControllers(made.root)).toEqual([]);
-    const marks = [adaptersMark(made.root)];
+    expect(scanAdapters(made.files)).toEqual([]);
+    expect(usbControllers(made.files)).toEqual([]);
+    const marks = [adaptersMark(made.files)];
     made.adapter({ tty: "ttyUSB0", id: FTDI, port: "1-1.2", serial: "A" });
-    marks.push(adaptersMark(made.root));
-    expect(adaptersMark(made.root)).toBe(marks[1]);
+    marks.push(adaptersMark(made.files));
+    expect(adaptersMark(made.files)).toBe(marks[1]);
     made.adapter({ tty: "ttyUSB1", id: FTDI, port: "1-1.3", serial: "B" });
-    marks.push(adaptersMark(made.root));
+    marks.push(adaptersMark(made.files));
     made.unplug("ttyUSB0");
-    marks.push(adaptersMark(made.root));
+    marks.push(adaptersMark(made.files));
     expect(new Set(marks).size).toBe(4);
   });
 });
@@ -132,7 +132,7 @@ describe("which adapter a port means", () => {
     expect(where(one, { usb: "1a86:7523" })).toBe("/dev/ttyUSB0");
     one.adapter({ tty: "ttyUSB1", id: "1a86:7523", port: "1-1.3" });
     expect(where(one, { usb: "1a86:7523" })).toMatch(/^console\.quarantined/);
-    const adapters = scanAdapters(one.root);
+    const adapters = scanAdapters(one.files);
     expect(adapters.map((adapter) => twinsOf(adapter, adapters).length)).toEqual([1, 1]);
   });
 
@@ -164,7 +164,7 @@ describe("which adapter a port means", () => {
       made.adapter({ tty: "ttyUSB0", id: FTDI, port: "1-1", controller: "xhci-hcd.0" });
       made.adapter({ tty: "ttyUSB1", id: FTDI, port: "3-1", controller: "xhci-hcd.1" });
     });
-    expect(usbControllers(pi5.root)).toEqual(["xhci-hcd.0", "xhci-hcd.1"]);
+    expect(usbControllers(pi5.files)).toEqual(["xhci-hcd.0", "xhci-hcd.1"]);
     expect(where(pi5, { hub: "1" })).toContain('hub: "xhci-hcd.0/1" or "xhci-hcd.1/1"');
     expect(where(pi5, { hub: "xhci-hcd.1/1", usb: FTDI })).toBe("/dev/ttyUSB1");
   });
@@ -181,9 +181,9 @@ describe("which adapter a port means", () => {
       made.adapter({ tty: "ttyUSB7", id: "1a86:7523", port: "3-1.2", controller: "xhci-hcd.1" });
       made.uart("ttyAMA0", 32);
     });
-    const adapters = scanAdapters(full.root);
+    const adapters = scanAdapters(full.files);
     expect(adapters).toHaveLength(9);
-    const proposed = adapters.map((adapter) => suggestPort(adapter, adapters, usbControllers(full.root).length));
+    const proposed = adapters.map((adapter) => suggestPort(adapter, adapters, usbControllers(full.files).length));
     expect(proposed.map((port) => where(full, port))).toEqual(adapters.map(({ node }) => node));
     expect(proposed.slice(1, 5).map(portYaml)).toEqual([
       '{ usb: "0403:6001", serial: "A" }',
@@ -198,7 +198,7 @@ describe("the locator", () => {
   it("looks at most twice a second, whoever asks, and sees what came since", () => {
     let now = 0;
     const made = machine((one) => one.adapter({ tty: "ttyUSB0", id: FTDI, port: "1-1.2", serial: "A" }));
-    const locator = createLocator(() => now, made.root);
+    const locator = createLocator(() => now, made.files);
     const port = { usb: FTDI, serial: "B" };
     expect(locator.locate({ usb: FTDI, serial: "A" })).toBe("/dev/ttyUSB0");
     made.adapter({ tty: "ttyUSB1", id: FTDI, port: "1-1.3", serial: "B" });

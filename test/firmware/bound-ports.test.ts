@@ -17,7 +17,7 @@ describe("consoles on this machine", () => {
   c4: { port: { usb: "0403:6001", serial: "B" } }
   c5: { port: { usb: "0403:6001", serial: "Z" } }
 `);
-    const ports = boundPorts(config, scanAdapters(made.root), made.root);
+    const ports = boundPorts(config, scanAdapters(made.files), made.files);
     expect(ports.map(({ located }) => (located.ok ? located.node : located.code))).toEqual([
       ...["/dev/ttyUSB0", "/dev/ttyUSB0", "/dev/ttyUSB0", "/dev/ttyUSB1", "console.missing"],
     ]);
