@@ -1,6 +1,7 @@
 import type { ConsoleConfig, Problem, SiteConfig } from "../src/config/config.ts";
 import type { Adapter } from "../src/console/adapters.ts";
 import { type Located, resolvePort } from "../src/console/binding.ts";
+import { lockersOf } from "../src/linux/holders.ts";
 import type { MachineFiles } from "../src/linux/machine-files.ts";
 
 /** What the consoles of a config are on this machine, as it is now. */
@@ -38,4 +39,9 @@ export function sharedPortProblems(ports: readonly BoundPort[]): Problem[] {
           },
         ];
   });
+}
+
+/** The controller of this data folder, by the lock that it holds. Null when none runs. */
+export function controllerPid(config: SiteConfig, files: MachineFiles): number | null {
+  return lockersOf(`${config.data}/lock`, files)[0] ?? null;
 }

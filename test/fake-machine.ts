@@ -16,6 +16,8 @@ export interface FakeMachine {
   unplug(tty: string): void;
   /** A UART of the board; type 0 is one that never answered. */
   uart(tty: string, type: number): void;
+  /** A process with files open. */
+  process(pid: number, name: string, open?: readonly string[]): void;
   end(): void;
 }
 
@@ -66,6 +68,13 @@ export function fakeMachine(): FakeMachine {
       link(`${device}/driver`, "sys/bus/amba/drivers/uart-pl011");
       link(`sys/class/tty/${tty}`, `${device}/tty/${tty}`);
       file(`dev/${tty}`, "");
+    },
+    process(pid, name, open = []) {
+      file(`proc/${pid}/comm`, `${name.slice(0, 15)}\n`);
+      file(`proc/${pid}/cmdline`, `/usr/bin/${name}\0-D\0`);
+      mkdirSync(at(`proc/${pid}/fd`), { recursive: true });
+      // The kernel tells whole paths there.
+      for (const [index, path] of open.entries()) symlinkSync(path, at(`proc/${pid}/fd/${index + 3}`));
     },
     end: () => rmSync(root, { recursive: true, force: true }),
   };
