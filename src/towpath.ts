@@ -25,6 +25,10 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     summary: "the serial adapters of this machine, and how to name them",
     load: () => import("../firmware/cli-ports.ts"),
   },
+  doctor: {
+    summary: "what is wrong with this machine as a site, and what to do",
+    load: () => import("../firmware/cli-doctor.ts"),
+  },
   start: { summary: "the demo: a whole site on this machine", load: () => import("../firmware/cli-start.ts") },
 };
 

@@ -93,26 +93,24 @@ function candidates(files: MachineFiles): string[] {
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
-/** Upwards from the port: its interface, then the USB device. Null where the way up meets none. */
+/** Upwards from the port: its interface `1-1.2:1.0`, then the device `1-1.2`. Null where the way up meets none. */
 function usbOf(files: MachineFiles, device: string): UsbIdentity | null {
-  let interfaceNumber: string | null = null;
-  for (let folder = device; folder !== dirname(folder); folder = dirname(folder)) {
-    interfaceNumber ??= files.read(`${folder}/bInterfaceNumber`);
-    const vendor = files.read(`${folder}/idVendor`);
-    if (vendor === null) continue;
-    return {
-      id: `${vendor}:${files.read(`${folder}/idProduct`) ?? ""}`,
-      manufacturer: files.read(`${folder}/manufacturer`),
-      product: files.read(`${folder}/product`),
-      serial: files.read(`${folder}/serial`),
-      interface: Number.parseInt(interfaceNumber ?? "0", 16),
-      channel: numberIn(files, `${device}/port_number`),
-      hub: basename(folder).replace(/^\d+-/, ""),
-      controller: controllerOf(folder),
-      powerControl: files.read(`${folder}/power/control`),
-    };
-  }
-  return null;
+  const steps = device.split("/");
+  const at = steps.findLastIndex((step) => /^\d+-[\d.]+$/.test(step));
+  if (at < 0) return null;
+  const folder = steps.slice(0, at + 1).join("/");
+  const interfaceNumber = files.read(`${folder}/${steps[at + 1]}/bInterfaceNumber`);
+  return {
+    id: `${files.read(`${folder}/idVendor`) ?? ""}:${files.read(`${folder}/idProduct`) ?? ""}`,
+    manufacturer: files.read(`${folder}/manufacturer`),
+    product: files.read(`${folder}/product`),
+    serial: files.read(`${folder}/serial`),
+    interface: Number.parseInt(interfaceNumber ?? "0", 16),
+    channel: numberIn(files, `${device}/port_number`),
+    hub: basename(folder).replace(/^\d+-/, ""),
+    controller: controllerOf(folder),
+    powerControl: files.read(`${folder}/power/control`),
+  };
 }
 
 /** What the root hub `usbN` hangs on. */

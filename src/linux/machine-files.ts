@@ -20,13 +20,13 @@ export interface MachineFiles {
 
 /** @param root another tree than this machine's, for tests. */
 export function machineFiles(root = "/"): MachineFiles {
-  const base = root === "/" ? "" : realpathSync(root);
+  const base = root === "/" ? "" : realpathSync.native(root);
   const at = (path: string) => join(root, path);
   return {
     read: (path) => orNull(() => readFileSync(at(path), "utf8").replace(/\n$/, "") || null),
     names: (folder) => orNull(() => readdirSync(at(folder))) ?? [],
     link: (path) => orNull(() => readlinkSync(at(path))),
-    real: (path) => orNull(() => realpathSync(at(path)).slice(base.length)),
+    real: (path) => orNull(() => realpathSync.native(at(path)).slice(base.length)),
     stat: (path) => orNull(() => statSync(at(path), { bigint: true })),
     lstat: (path) => orNull(() => lstatSync(at(path), { bigint: true })),
   };
