@@ -69,7 +69,7 @@ export interface Service {
   readonly pid: number;
   /** Null where this user may not read it. */
   readonly env: Readonly<Record<string, string>> | null;
-  /** `towpath.service`; null outside systemd. */
+  /** `towpath.service`; null outside systemd, and in a session of a person. */
   readonly unit: string | null;
   /** The unit's file and drop-ins, one after the other. */
   readonly unitText: string;
@@ -80,7 +80,7 @@ export function findService(files: MachineFiles, config: SiteConfig): Service | 
   const pid = controllerPid(config, files);
   if (pid === null) return null;
   const env = files.read(`/proc/${pid}/environ`);
-  const unit = /\/([^/\n]+\.service)(?:\/|$)/m.exec(files.read(`/proc/${pid}/cgroup`) ?? "")?.[1] ?? null;
+  const unit = /\/([^/\n]+\.service)$/m.exec(files.read(`/proc/${pid}/cgroup`) ?? "")?.[1] ?? null;
   return {
     pid,
     unit,

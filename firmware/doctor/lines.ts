@@ -22,8 +22,9 @@ function serviceFinding(service: Service | null, config: SiteConfig): Finding {
   }
   if (service.env.NOTIFY_SOCKET !== undefined)
     return ok("service", `process ${service.pid} runs under systemd as ${service.unit ?? "a service"}`);
-  const todo = "Run it as the service towpath: nothing starts it again after a crash.";
-  return finding("warn", "service", `process ${service.pid} runs the site, but not under systemd`, todo);
+  const where = service.unit === null ? "under systemd" : `as a service of its own (it is in ${service.unit})`;
+  const todo = "Run it as the service towpath (Type=notify): nothing starts it again when it hangs or crashes.";
+  return finding("warn", "service", `process ${service.pid} runs the site, but not ${where}`, todo);
 }
 
 interface UsedLine {

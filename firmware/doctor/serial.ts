@@ -128,7 +128,8 @@ function powerFindings({ console, adapter }: OpenPort): Finding[] {
     found.push(finding("warn", "serial.autosuspend", what, todo));
   }
   const latency = adapter?.latencyMs ?? LATENCY_MS;
-  if (latency < LATENCY_MS) {
+  // The chip counts from 1; an emulated one says 0.
+  if (latency > 0 && latency < LATENCY_MS) {
     const what = `console ${console}: its adapter interrupts up to ${Math.round(1000 / latency)} times a second (latency_timer ${latency})`;
     found.push(finding("note", "serial.latency", what, "Good while someone types; 16 is enough for recording."));
   }

@@ -58,7 +58,9 @@ describe("doctor: the service", () => {
     const good = patient((made) => running(made, "NOTIFY_SOCKET=/run/systemd/notify\0"));
     expect(of("service", good, SIMULATED)).toEqual(["ok: process 812 runs under systemd as towpath.service"]);
     const bare = patient((made) => running(made, "HOME=/root\0"));
-    expect(of("service", bare, SIMULATED)[0]).toMatch(/^warn: .*not under systemd/);
+    expect(of("service", bare, SIMULATED)[0]).toMatch(/^warn: .*\(it is in towpath\.service\)$/);
+    bare.file("proc/812/cgroup", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/shell.scope\n");
+    expect(of("service", bare, SIMULATED)[0]).toMatch(/^warn: .*not under systemd$/);
   });
 });
 
@@ -180,9 +182,13 @@ describe("doctor: the consoles", () => {
   });
 
   it("sleep, short latency and free adapters are told", () => {
-    const quiet = patient((made) => void made.adapter({ ...adapter, latencyMs: 16 }));
+    const quiet = patient((made) => {
+      made.adapter({ ...adapter, latencyMs: 16 });
+      made.adapter({ ...adapter, tty: "ttyUSB5", port: "1-1.5", serial: "B", latencyMs: 0 });
+    });
+    const both = siteOf(`${ROUTER}  c2: { port: { usb: "0403:6001", serial: "B" } }\n`);
     const checks = ["serial.autosuspend", "serial.latency", "serial.free"];
-    expect(checks.flatMap((check) => of(check, quiet, SERIAL))).toEqual([]);
+    expect(checks.flatMap((check) => of(check, quiet, both))).toEqual([]);
     const loud = patient((made) => {
       made.adapter({ ...adapter, latencyMs: 1, powerControl: "auto" });
       made.adapter({ tty: "ttyUSB1", id: "1a86:7523", port: "1-1.3", product: "USB Serial" });
