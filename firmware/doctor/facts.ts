@@ -1,14 +1,16 @@
 import { existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { SiteConfig } from "../../src/config/config.ts";
+import { type Adapter, scanAdapters } from "../../src/console/adapters.ts";
 import { type MachineFiles, machineFiles } from "../../src/linux/machine-files.ts";
 import { controllerPid } from "../bound-ports.ts";
 
-/** Where the checks look. Everything is a file of the kernel, of udev or of systemd: no program is started. */
+/** Where the checks look, made anew for each time. Everything is a file of the kernel, of udev or of systemd: no program is started. */
 export interface Facts {
   readonly files: MachineFiles;
   /** Wall clock. */
   readonly nowMs: number;
+  adapters(): readonly Adapter[];
   /** Of the file system of this path. Null where it cannot be told. */
   space(path: string): { readonly freeBytes: number; readonly totalBytes: number } | null;
   /** The gpiochips of this machine; null where they cannot be listed. */
@@ -30,12 +32,21 @@ export interface HeldLine {
   readonly consumer: string;
 }
 
-/** This machine. `chips` and `heldLines` are replaced by whoever can ask the gpiochips themselves. */
-export function machineFacts(more: Partial<Pick<Facts, "chips" | "heldLines">> = {}): Facts {
+/**
+ * This machine, now. `chips` and `heldLines` are replaced by whoever can ask the gpiochips themselves, `adapters` by
+ * who has looked already.
+ */
+export function machineFacts(more: Partial<Pick<Facts, "adapters" | "chips" | "heldLines">> = {}): Facts {
   const files = machineFiles();
+  let found: readonly Adapter[] | null = null;
+  const scan = (): readonly Adapter[] => {
+    found ??= scanAdapters(files);
+    return found;
+  };
   return {
     files,
     nowMs: Date.now(),
+    adapters: more.adapters ?? scan,
     space,
     chips: more.chips ?? (() => chipsInSysfs(files)),
     heldLines: more.heldLines ?? (() => null),

@@ -1,14 +1,14 @@
 import type { SiteConfig } from "../../src/config/config.ts";
-import { scanAdapters } from "../../src/console/adapters.ts";
 import type { MachineFiles } from "../../src/linux/machine-files.ts";
 import { boundPorts, controllerPid } from "../bound-ports.ts";
 import type { Facts } from "./facts.ts";
 import { type Finding, finding, ok } from "./finding.ts";
 
 /** Whether the controller's user may open what this site needs. */
-export function rightsFindings({ files }: Facts, config: SiteConfig): Finding[] {
+export function rightsFindings(facts: Facts, config: SiteConfig): Finding[] {
+  const { files } = facts;
   const user = controllerUser(files, config);
-  const nodes = neededNodes(files, config);
+  const nodes = neededNodes(facts, config);
   const denied = nodes.filter((node) => !mayUse(files, node, user));
   if (denied.length === 0)
     return nodes.length === 0 ? [] : [ok("rights", `${user.name} may open all ${nodes.length} devices it needs`)];
@@ -46,10 +46,8 @@ function userOf(files: MachineFiles, status: string): User {
   return { name: name ?? `user ${uid}`, uid, groups: [numbers("Gid")[1] ?? -1, ...numbers("Groups")] };
 }
 
-function neededNodes(files: MachineFiles, config: SiteConfig): string[] {
-  const ports = boundPorts(config, scanAdapters(files), files).flatMap(({ located }) =>
-    located.ok ? [located.node] : [],
-  );
+function neededNodes({ files, adapters }: Facts, config: SiteConfig): string[] {
+  const ports = boundPorts(config, adapters(), files).flatMap(({ located }) => (located.ok ? [located.node] : []));
   const onPins = config.board.parts !== null && Object.keys(config.plan.outlets).length > 0;
   const chips = onPins ? files.names("/dev").filter((name) => /^gpiochip\d+$/.test(name)) : [];
   return [...new Set([...chips.map((name) => `/dev/${name}`), ...ports])].filter((node) => files.stat(node) !== null);

@@ -1,5 +1,5 @@
 import type { SiteConfig } from "../../src/config/config.ts";
-import { type Adapter, scanAdapters, usbControllers } from "../../src/console/adapters.ts";
+import { type Adapter, usbControllers } from "../../src/console/adapters.ts";
 import { portYaml, suggestPort } from "../../src/console/binding.ts";
 import { CODES } from "../../src/core/codes.ts";
 import { type Holder, holdersOf, lockersOf } from "../../src/linux/holders.ts";
@@ -10,8 +10,9 @@ import type { Facts } from "./facts.ts";
 import { type Finding, finding, ok } from "./finding.ts";
 
 /** The consoles' ports: found, ours alone, awake; and adapters that nobody uses. */
-export function serialFindings({ files }: Facts, config: SiteConfig, allProcesses: boolean): Finding[] {
-  const adapters = scanAdapters(files);
+export function serialFindings(facts: Facts, config: SiteConfig, allProcesses: boolean): Finding[] {
+  const { files } = facts;
+  const adapters = facts.adapters();
   const bound = boundPorts(config, adapters, files);
   const ports = bound.flatMap((one): OpenPort[] =>
     one.located.ok && files.stat(one.located.node) !== null

@@ -5,6 +5,8 @@ import { type NotLocated, type PortBinding, resolvePort } from "./binding.ts";
 /** Where each port is now, asked by all ports as often as they like. */
 export interface Locator {
   locate(port: PortBinding): string | NotLocated;
+  /** What is plugged in, at most half a second old. */
+  adapters(): readonly Adapter[];
 }
 
 const LOOK_EVERY_MS = 500;
@@ -23,6 +25,7 @@ export function createLocator(monoMs: () => number, files: MachineFiles): Locato
     return adapters;
   };
   return {
+    adapters: current,
     locate(port) {
       const located = resolvePort(port, current());
       return located.ok ? located.node : located;

@@ -206,5 +206,6 @@ describe("the locator", () => {
     expect(locator.locate(port)).toMatchObject({ code: "console.missing" });
     now = 500;
     expect(locator.locate(port)).toBe("/dev/ttyUSB1");
+    expect(locator.adapters().map(({ node }) => node)).toEqual(["/dev/ttyUSB0", "/dev/ttyUSB1"]);
   });
 });

@@ -6,6 +6,7 @@ import { doctorLines } from "../../firmware/cli-doctor.ts";
 import { diagnose, examine } from "../../firmware/doctor/diagnose.ts";
 import { chipsInSysfs, type Facts, machineFacts } from "../../firmware/doctor/facts.ts";
 import type { SiteConfig } from "../../src/config/config.ts";
+import { scanAdapters } from "../../src/console/adapters.ts";
 import { type FakeMachine, fakeMachine } from "../fake-machine.ts";
 import { siteOf } from "./site.ts";
 
@@ -27,6 +28,7 @@ function patient(fill: (made: FakeMachine) => void = () => undefined, more: Part
   const facts: Facts = {
     files: made.files,
     nowMs: NOW,
+    adapters: () => scanAdapters(made.files),
     space: () => ({ freeBytes: 20e9, totalBytes: 30e9 }),
     chips: () => chipsInSysfs(made.files),
     heldLines: () => null,

@@ -122,6 +122,7 @@ describe("who holds a file, on this machine", () => {
     const fd = openSync(pty.path, constants.O_RDWR | constants.O_NOCTTY);
     expect(holdersOf([pty.path], files).get(pty.path)).toMatchObject([{ pid: process.pid }]);
     expect(lockersOf(path, files)).toEqual([process.pid]);
+    expect(lockersOf(pty.path, files)).toEqual([]);
     lock?.release();
     closeSync(fd);
     expect(lockersOf(path, files)).toEqual([]);
