@@ -25,13 +25,12 @@ interface User {
   readonly groups: readonly number[];
 }
 
-/** Of the controller that runs; else the service's user where root asks; else whoever asks. */
+/** Of the controller that runs; else the service's, where it is installed; else whoever asks. */
 function controllerUser(files: MachineFiles, config: SiteConfig): User {
   const pid = controllerPid(config, files);
   const own = userOf(files, `/proc/${pid ?? "self"}/status`);
-  if (pid !== null || own.uid !== 0) return own;
   const entry = entries(files, "/etc/passwd").find(([name]) => name === "towpath");
-  if (entry === undefined) return own;
+  if (pid !== null || entry === undefined) return own;
   const groups = entries(files, "/etc/group").filter((group) => group[3]?.split(",").includes("towpath"));
   return { name: "towpath", uid: Number(entry[2]), groups: [entry[3], ...groups.map((group) => group[2])].map(Number) };
 }

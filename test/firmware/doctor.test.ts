@@ -217,6 +217,7 @@ describe("doctor: the rights of the controller's user", () => {
 
   it("a group that is missing is named, with the command", () => {
     const denied = machine(status(990, "991"), 0o660);
+    denied.file("etc/group", `dialout:x:${gid}:\n`);
     expect(of("rights", denied, SERIAL)).toEqual(["bad: towpath may not open /dev/ttyUSB0 (group dialout)"]);
     const [found] = diagnose(denied.facts, SERIAL).filter(({ check }) => check === "rights");
     expect(found?.todo).toBe("sudo usermod -aG dialout towpath, then sudo systemctl restart towpath");
@@ -224,7 +225,22 @@ describe("doctor: the rights of the controller's user", () => {
     expect(of("rights", allowed, SERIAL)).toEqual(["ok: towpath may open all 1 devices it needs"]);
   });
 
-  it("root asks for the service's user, by its groups", () => {
+  it("the running controller's own groups count, which its unit may have given it", () => {
+    const made = machine("", 0o660);
+    running(made, "");
+    made.file("proc/812/status", status(990, "991"));
+    expect(of("rights", made, SERIAL)[0]).toMatch(/^bad: towpath may not open/);
+    made.file("proc/812/status", status(990, `991 ${gid}`));
+    expect(of("rights", made, SERIAL)[0]).toMatch(/^ok: /);
+  });
+
+  it("where the service is not installed, whoever asks is meant", () => {
+    const made = machine(status(1000, "1000"), 0o660);
+    made.file("etc/passwd", "alice:x:1000:1000::/home/alice:/bin/bash\n");
+    expect(of("rights", made, SERIAL)[0]).toMatch(/^bad: alice may not open/);
+  });
+
+  it("before it runs, the service's user is looked up, whoever asks", () => {
     expect(of("rights", machine(status(0, ""), 0o660), SERIAL)[0]).toBe("ok: towpath may open all 1 devices it needs");
     expect(of("rights", machine(status(0, ""), 0o600), SERIAL)[0]).toMatch(/^bad: towpath may not open/);
   });
