@@ -14,9 +14,17 @@ export function rightsFindings(facts: Facts, config: SiteConfig): Finding[] {
     return nodes.length === 0 ? [] : [ok("rights", `${user.name} may open all ${nodes.length} devices it needs`)];
   return denied.map((node) => {
     const group = groupName(files, Number(files.stat(node)?.gid ?? 0n));
-    const todo = `sudo usermod -aG ${group} ${user.name}, then sudo systemctl restart towpath`;
+    const todo = remedy(files, node, user, group);
     return finding("bad", "rights", `${user.name} may not open ${node} (group ${group})`, todo);
   });
+}
+
+/** Joining the group helps where the group may open it; nobody is told to join root. */
+function remedy(files: MachineFiles, node: string, user: User, group: string): string {
+  const byGroup = group !== "root" && (Number(files.stat(node)?.mode ?? 0n) & 0o060) === 0o060;
+  if (byGroup) return `sudo usermod -aG ${group} ${user.name}, then sudo systemctl restart towpath`;
+  const meant = node.includes("gpiochip") ? "gpio" : "dialout";
+  return `Install Towpath's udev rule (GROUP="${meant}", MODE="0660"), then: sudo udevadm control --reload && sudo udevadm trigger`;
 }
 
 interface User {

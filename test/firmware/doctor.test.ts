@@ -225,6 +225,16 @@ describe("doctor: the rights of the controller's user", () => {
     expect(of("rights", allowed, SERIAL)).toEqual(["ok: towpath may open all 1 devices it needs"]);
   });
 
+  it("nobody is told to join a group that may not open it either, nor root", () => {
+    const todo = (mode: number, group: string) => {
+      const made = machine(status(990, "991"), mode);
+      made.file("etc/group", `${group}:x:${gid}:\n`);
+      return diagnose(made.facts, SERIAL).find(({ check }) => check === "rights")?.todo;
+    };
+    expect(todo(0o600, "dialout")).toMatch(/^Install Towpath's udev rule \(GROUP="dialout"/);
+    expect(todo(0o660, "root")).toMatch(/^Install Towpath's udev rule/);
+  });
+
   it("the running controller's own groups count, which its unit may have given it", () => {
     const made = machine("", 0o660);
     running(made, "");
