@@ -5,6 +5,7 @@ import { loadSiteKey } from "../src/access/site-key.ts";
 import { signEd25519, verifySignature } from "../src/access/sshsig.ts";
 import type { SiteConfig } from "../src/config/config.ts";
 import { type Capture, createCapture, rxTrack } from "../src/console/capture.ts";
+import { createLocator } from "../src/console/locator.ts";
 import { createSweeper } from "../src/console/sweeper.ts";
 import { createTtyPort } from "../src/console/tty-port.ts";
 import type { Code } from "../src/core/codes.ts";
@@ -17,6 +18,7 @@ import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
 import { lockFile } from "../src/linux/flock.ts";
+import { machineFiles } from "../src/linux/machine-files.ts";
 import { createRelayBank, type RelayBank } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot } from "../src/protocol/topics.ts";
@@ -251,10 +253,13 @@ function captureOf(
   emit: (event: Event) => void,
 ): Capture {
   const sweeper = createSweeper();
+  const locator = createLocator(monoMs, machineFiles());
   const ports = config.consoles.map(({ name, port, baudRate, framing, flow }) => ({
     name,
     port:
-      "sim" in port ? simulated.port(port.sim) : createTtyPort({ path: port.path, baudRate, framing, flow }, sweeper),
+      "sim" in port
+        ? simulated.port(port.sim)
+        : createTtyPort({ locate: () => locator.locate(port), baudRate, framing, flow }, sweeper),
   }));
   return createCapture({
     ports,

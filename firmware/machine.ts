@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { ClockTrust } from "../src/core/ledger.ts";
+import { type MachineFiles, machineFiles } from "../src/linux/machine-files.ts";
 import type { Clock } from "../src/site/edges.ts";
 
 /** What this machine is: its clocks and its boot. */
@@ -17,9 +18,10 @@ export function bootNumber(): number {
 }
 
 /** How far the wall clock can be believed. */
-export function clockTrust(): ClockTrust {
-  if (existsSync("/run/systemd/timesync/synchronized") || existsSync("/run/chrony/synchronized")) return "ntp";
-  return existsSync("/dev/rtc0") ? "rtc" : "none";
+export function clockTrust(files: MachineFiles = machineFiles()): ClockTrust {
+  const isThere = (path: string) => files.stat(path) !== null;
+  if (isThere("/run/systemd/timesync/synchronized") || isThere("/run/chrony/synchronized")) return "ntp";
+  return isThere("/dev/rtc0") ? "rtc" : "none";
 }
 
 /** Node's timers stop at 24.8 days. */

@@ -1,8 +1,11 @@
 import { MOMENTS, type Moment, outletWhile } from "../src/config/board.ts";
 import type { Problem } from "../src/config/config.ts";
+import { scanAdapters } from "../src/console/adapters.ts";
 import type { Code } from "../src/core/codes.ts";
+import { machineFiles } from "../src/linux/machine-files.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { packageVersion } from "../src/version.ts";
+import { boundPorts, sharedPortProblems } from "./bound-ports.ts";
 import { type Controller, StartRefused, startController, trustFileProblem } from "./compose.ts";
 import { lastGood, loadConfig, rememberConfig } from "./config-file.ts";
 
@@ -39,6 +42,9 @@ export function checkSite(configFile: string, insecureLab: boolean): CheckReport
     };
     return { ok: false, problems: [problem], outlets: {} };
   }
+  const files = machineFiles();
+  const shared = sharedPortProblems(boundPorts(config, scanAdapters(files), files));
+  if (shared.length > 0) return { ok: false, problems: shared, outlets: {} };
   const outlets = Object.values(config.plan.outlets).flatMap(({ name, contact, relay }) => {
     const onBoard = config.board.relays[relay];
     if (onBoard === undefined) return [];

@@ -21,6 +21,14 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
   },
   sim: { summary: "faults of a simulated site, over its local socket", load: () => import("./operator/cli/sim.ts") },
   controller: { summary: "run or check one site", load: () => import("../firmware/cli-controller.ts") },
+  ports: {
+    summary: "the serial adapters of this machine, and how to name them",
+    load: () => import("../firmware/cli-ports.ts"),
+  },
+  doctor: {
+    summary: "what is wrong with this machine as a site, and what to do",
+    load: () => import("../firmware/cli-doctor.ts"),
+  },
   start: { summary: "the demo: a whole site on this machine", load: () => import("../firmware/cli-start.ts") },
 };
 

@@ -4,7 +4,7 @@ import type { ZodError } from "zod";
 import type { DevicePlan, OutletPlan, SitePlan } from "../core/plan.ts";
 import { type Board, readBoard } from "./board.ts";
 import { poweredBy, referenceProblems } from "./references.ts";
-import { type RawSite, siteSchema } from "./schema.ts";
+import { type RawConsole, type RawSite, siteSchema } from "./schema.ts";
 import type { Framing } from "./units.ts";
 
 /** `site.yaml` to a checked site. Every problem at once, each with its place and what to do about it. */
@@ -18,7 +18,8 @@ export interface Problem {
 
 export interface ConsoleConfig {
   readonly name: string;
-  readonly port: { readonly path: string } | { readonly sim: string };
+  /** Paths are absolute. */
+  readonly port: RawConsole["port"];
   readonly baudRate: number;
   readonly framing: Framing;
   readonly flow: "none" | "rtscts" | "xonxoff";
@@ -233,7 +234,6 @@ function notYet(raw: RawSite): Problem[] {
     ]);
   }
   for (const [name, console] of Object.entries(raw.consoles)) {
-    later.push([`consoles.${name}.port`, "usb" in console.port || "hub" in console.port, "ports by USB identity"]);
     later.push([`consoles.${name}.ship`, console.ship === "always", "shipping without a watcher"]);
     later.push([`consoles.${name}.capture`, console.capture === "rx+tx", "capturing what is typed"]);
   }
@@ -262,9 +262,9 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
-    consoles: Object.entries(raw.consoles).flatMap(([name, { port, baudRate, framing, flow }]): ConsoleConfig[] => {
-      if ("sim" in port) return [{ name, port: { sim: port.sim }, baudRate, framing, flow }];
-      return "path" in port ? [{ name, port: { path: resolve(port.path) }, baudRate, framing, flow }] : [];
+    consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow }]): ConsoleConfig => {
+      const absolute = "path" in port ? { path: resolve(port.path) } : port;
+      return { name, port: absolute, baudRate, framing, flow };
     }),
   };
 }

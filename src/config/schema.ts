@@ -28,15 +28,24 @@ const device = z.strictObject({
   address: z.string().max(255).optional(),
 });
 
+/** Vendor and product of an adapter. */
+const usb = z
+  .string()
+  .regex(/^[0-9a-f]{4}:[0-9a-f]{4}$/, { message: 'write it as `towpath ports` does: "0403:6001", small letters' });
+
+/** The socket: `1.2`, with the USB controller before it where the machine has several. */
+const hub = z
+  .string()
+  .regex(/^([\w:.-]+\/)?[1-9]\d*(\.[1-9]\d*)*$/, { message: 'write the socket as `towpath ports` does: "1.2"' });
+
+/** Which port of an adapter that has several: by USB interface, and by channel where one interface has several. */
+const part = { interface: z.int().min(0).optional(), channel: z.int().min(0).optional() };
+
 const port = z.union([
   z.strictObject({ path }),
   z.strictObject({ sim: name }),
-  z.strictObject({
-    usb: z.string().regex(/^[0-9a-f]{4}:[0-9a-f]{4}$/),
-    serial: z.string().optional(),
-    interface: z.int().min(0).optional(),
-  }),
-  z.strictObject({ hub: z.string().min(1), usb: z.string().optional(), interface: z.int().min(0).optional() }),
+  z.strictObject({ usb, serial: z.string().min(1).optional(), ...part }),
+  z.strictObject({ hub, usb: usb.optional(), ...part }),
 ]);
 
 const console = z.strictObject({

@@ -8,7 +8,8 @@ import { readAvailable, type Sweeper } from "./sweeper.ts";
 
 /** A real terminal: opened and configured through serialport, read by our own path. */
 export interface TtyOptions {
-  readonly path: string;
+  /** Where the terminal is now, or why it must not be opened. Asked before each try and while it is open. */
+  readonly locate: () => string | { readonly code: Code; readonly detail: string };
   readonly baudRate: number;
   readonly framing: {
     readonly dataBits: 5 | 6 | 7 | 8;
@@ -23,10 +24,12 @@ type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
 const RETRY_MS = 100;
 /** A port that is there and refuses is not knocked at ten times a second. */
 const RETRY_REFUSED_MS = 1_000;
+/** So often it is asked whether an open terminal is still the one that is meant. */
+const IDENTITY_MS = 2_000;
 
 export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   let events: PortEvents | null = null;
-  let open: { fd: number; binding: Binding; remove: () => void } | null = null;
+  let open: { fd: number; binding: Binding; remove: () => void; identity: NodeJS.Timeout } | null = null;
   let timer: NodeJS.Timeout | null = null;
   let told: string | null = null;
   let stopped = false;
@@ -49,17 +52,28 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     void close().then(() => fail("console.missing", detail));
   };
 
+  /** A twin that came, or another adapter in the socket: what is read now may be another device's. */
+  const checkIdentity = (path: string): void => {
+    const now = options.locate();
+    if (now === path) return;
+    const { code, detail } = typeof now === "string" ? moved(path, now) : now;
+    void close().then(() => fail(code, detail));
+  };
+
   const attempt = async (): Promise<void> => {
-    const fd = openQuietly(options.path);
+    const path = options.locate();
+    if (typeof path !== "string") return fail(path.code, path.detail);
+    const fd = openQuietly(path);
     if (typeof fd !== "number") return fail(fd.code, fd.detail);
     // Before the first read: what another program waits for must not be taken from it.
     if (!tryLock(fd)) {
       closeSync(fd);
-      return fail("console.busy", `${options.path} is locked by another program`);
+      return fail("console.busy", `${path} is locked by another program`);
     }
     // serialport flushes what the kernel holds when it opens: take it first, a restart must not cost it.
     const fault = readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => events?.data(bytes));
-    const binding = fault === null ? await configure(options) : { code: "console.missing" as const, detail: fault };
+    const binding =
+      fault === null ? await configure(path, options) : { code: "console.missing" as const, detail: fault };
     if ("code" in binding || stopped) {
       closeSync(fd);
       if (!("code" in binding)) await binding.close();
@@ -68,7 +82,7 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     }
     told = null;
     const remove = sweeper.add(fd, { data: (bytes) => events?.data(bytes), hungUp });
-    open = { fd, binding, remove };
+    open = { fd, binding, remove, identity: setInterval(checkIdentity, IDENTITY_MS, path) };
     events?.up();
   };
 
@@ -76,6 +90,7 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     const was = open;
     open = null;
     if (was === null) return;
+    clearInterval(was.identity);
     was.remove();
     closeSync(was.fd);
     // After a hang-up the descriptor is dead already and closing says so; there is nothing left to mend.
@@ -121,8 +136,12 @@ function openQuietly(path: string): number | { code: Code; detail: string } {
   return { code: "console.error", detail: `${path} is not a terminal` };
 }
 
-async function configure(options: TtyOptions): Promise<Binding | { code: Code; detail: string }> {
-  const { path, baudRate, framing, flow } = options;
+function moved(from: string, to: string): { code: Code; detail: string } {
+  return { code: "console.missing", detail: `the adapter moved from ${from} to ${to}` };
+}
+
+async function configure(path: string, options: TtyOptions): Promise<Binding | { code: Code; detail: string }> {
+  const { baudRate, framing, flow } = options;
   try {
     return await SerialPort.binding.open({
       path,

@@ -87,6 +87,10 @@ export const CODES = {
   "console.unknown": ["The site has no such console.", "`towpath status SITE` lists what it has."],
   "console.missing": ["The port is not there.", "Check cable and adapter; it is opened by itself when it returns."],
   "console.busy": ["Another program holds the port.", "Stop that program (ModemManager, minicom, a getty)."],
+  "console.quarantined": [
+    "Which adapter is meant is not certain: twin serial numbers, or a stranger in its socket.",
+    "Nothing was opened; `towpath ports` prints the line that binds it by its socket.",
+  ],
   "console.error": ["The port failed.", "Check the adapter; it is opened again by itself."],
   "read.range": ["The range is not one the journal can have.", "Ask for a range inside what `status` shows."],
   "read.too-many": ["Too many reads or watches at once.", "End one, or wait a minute."],

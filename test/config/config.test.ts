@@ -88,11 +88,28 @@ controller: { path: [zz] }
   });
 
   it("what a later version brings is refused, not ignored", () => {
-    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc, powerRestore: always-on }\nconsoles:\n  c1: { port: { usb: "0403:6001", serial: "A1" }, ship: always }\n`;
+    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc, powerRestore: always-on }\nconsoles:\n  c1: { port: { path: /dev/a }, ship: always }\n`;
     const checked = check(text);
     expect(checked.ok).toBe(false);
     expect(!checked.ok && checked.problems.every(({ what }) => what.startsWith("not yet"))).toBe(true);
-    expect(places(text)).toHaveLength(5);
+    expect(places(text)).toHaveLength(4);
+  });
+
+  it("ports are named by USB identity or by socket, and a wrong spelling says how it is written", () => {
+    const port = (text: string) => `${HEAD}consoles:\n  c1: { port: ${text} }\n`;
+    const good = [
+      '{ usb: "0403:6001" }',
+      '{ usb: "0403:6001", serial: "A50285BI", interface: 0 }',
+      '{ hub: "1.2" }',
+      '{ hub: "0000:01:00.0/1.2", usb: "0403:6001", interface: 1, channel: 2 }',
+    ];
+    expect(good.filter((text) => !check(port(text)).ok)).toEqual([]);
+    const checked = check(port('{ usb: "0403:6001", serial: "A50285BI" }'));
+    expect(checked.ok && checked.config.consoles[0]?.port).toEqual({ usb: "0403:6001", serial: "A50285BI" });
+    expect(said(port('{ usb: "0403:600A" }'))).toContain("consoles.c1.port.usb: write it as `towpath ports` does");
+    expect(said(port("{ hub: 1.2 }"))).toContain("consoles.c1.port.hub: a number (or true/false) where text is meant");
+    expect(said(port('{ hub: "1-1.2" }'))).toContain("consoles.c1.port.hub: write the socket");
+    expect(places(port('{ usb: "0403:6001", colour: red }'))).toEqual(["consoles.c1.port.colour"]);
   });
 
   it("a board that is not there names those that are", () => {

@@ -23,7 +23,7 @@ const SUBJECTS: Record<string, () => Subject> = {
     let pty = openPty();
     const { path } = pty;
     const port = createTtyPort(
-      { path, baudRate: 115_200, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      { locate: () => path, baudRate: 115_200, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
       createSweeper(),
     );
     return {
@@ -133,7 +133,7 @@ for (const [name, make] of Object.entries(SUBJECTS)) {
 describe("a terminal that cannot be opened", () => {
   const code = async (path: string): Promise<string> => {
     const port = createTtyPort(
-      { path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      { locate: () => path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
       createSweeper(),
     );
     const told = new Promise<string>((resolve) =>
@@ -150,7 +150,7 @@ describe("a terminal that cannot be opened", () => {
     let held = "";
     const pty = openPty();
     const holder = createTtyPort(
-      { path: pty.path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      { locate: () => pty.path, baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
       createSweeper(),
     );
     await new Promise<void>((resolve) =>
@@ -164,11 +164,61 @@ describe("a terminal that cannot be opened", () => {
   });
 });
 
+describe("a terminal whose identity is in doubt", () => {
+  const options = {
+    baudRate: 9_600,
+    framing: { dataBits: 8 as const, parity: "none" as const, stopBits: 1 as const },
+    flow: "none" as const,
+  };
+  const twins = { code: "console.quarantined" as const, detail: "two adapters fit" };
+
+  it("is not opened, and nothing is written to it; it is told once", async () => {
+    const pty = openPty();
+    let asked = 0;
+    const locate = () => {
+      asked += 1;
+      return twins;
+    };
+    const told: string[] = [];
+    const port = createTtyPort({ locate, ...options }, createSweeper());
+    port.start({
+      up: () => told.push("up"),
+      down: (code, detail) => told.push(`${code} ${detail}`),
+      data: () => told.push("data"),
+    });
+    await within(3_000, () => asked >= 2);
+    expect(port.write(Buffer.from("typed"))).toBe(false);
+    await port.stop();
+    expect(told).toEqual(["console.quarantined two adapters fit"]);
+    expect(pty.heard()).toBe("");
+    pty.close();
+  });
+
+  it("is closed when the doubt comes while it is open, and opened again when it goes", async () => {
+    const pty = openPty();
+    let doubt = false;
+    const told: string[] = [];
+    const port = createTtyPort({ locate: () => (doubt ? twins : pty.path), ...options }, createSweeper());
+    port.start({ up: () => told.push("up"), down: (code) => told.push(code), data: () => undefined });
+    await within(3_000, () => told.length === 1);
+    doubt = true;
+    await within(5_000, () => told.length === 2);
+    expect(port.write(Buffer.from("typed"))).toBe(false);
+    doubt = false;
+    await within(5_000, () => told.length === 3);
+    expect(told).toEqual(["up", "console.quarantined", "up"]);
+    expect(port.write(Buffer.from("again"))).toBe(true);
+    await port.stop();
+    expect(pty.heard()).not.toContain("typed");
+    pty.close();
+  });
+});
+
 describe("bytes that the kernel kept", () => {
   it("are read at a reopen, before serialport's flush could take them", async () => {
     const pty = openPty();
     const options = {
-      path: pty.path,
+      locate: () => pty.path,
       baudRate: 9_600,
       framing: { dataBits: 8 as const, parity: "none" as const, stopBits: 1 as const },
       flow: "none" as const,
