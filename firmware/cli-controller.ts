@@ -2,8 +2,8 @@ import { notify } from "../src/linux/notify.ts";
 import { feedWatchdog } from "../src/linux/watchdog.ts";
 import { type CliArgs, type CliCommand, EXIT, flag, text, UsageError } from "../src/operator/cli/command.ts";
 import { jsonText, note, paint, print } from "../src/operator/cli/out.ts";
-import { StartRefused } from "./compose.ts";
 import { checkSite, problemLines, runController } from "./main.ts";
+import { StartRefused } from "./start-refused.ts";
 
 export const command: CliCommand = {
   usage: ["controller --config site.yaml [--check] [--insecure-lab]"],
@@ -57,7 +57,7 @@ export async function serve(
   });
   try {
     const controller = await runController(args);
-    const watchdog = feedWatchdog();
+    const watchdog = feedWatchdog(() => controller.standing());
     notify("READY=1");
     note("ready");
     await onReady();

@@ -1,33 +1,39 @@
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadSiteKey } from "../src/access/site-key.ts";
-import { signEd25519, verifySignature } from "../src/access/sshsig.ts";
-import type { SiteConfig } from "../src/config/config.ts";
+import { signEd25519 } from "../src/access/sshsig.ts";
+import type { ConsoleConfig, SiteConfig } from "../src/config/config.ts";
 import { type Capture, createCapture, rxTrack } from "../src/console/capture.ts";
-import { createLocator } from "../src/console/locator.ts";
-import { createSweeper } from "../src/console/sweeper.ts";
-import { createTtyPort } from "../src/console/tty-port.ts";
+import { createLocator, type Locator } from "../src/console/locator.ts";
+import type { Port } from "../src/console/port.ts";
+import { createSweeper, type Sweeper } from "../src/console/sweeper.ts";
+import { createTtyPort, type Keeper } from "../src/console/tty-port.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
-import { acceptTrust, type Offer } from "../src/core/trust.ts";
 import { writeWhole } from "../src/disk/disk.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
+import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
 import { lockFile } from "../src/linux/flock.ts";
+import { kernelGpio } from "../src/linux/gpio.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
-import { createRelayBank, type RelayBank } from "../src/power/bank.ts";
+import { createRelayBank, type Lines, type RelayBank } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
-import { siteRoot } from "../src/protocol/topics.ts";
+import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
-import { readOffer } from "../src/site/inbox.ts";
 import { nextStart, recoverDurable } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
+import { createHeartbeat } from "./heartbeat.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
+import { watchMachine } from "./machine-watch.ts";
+import { openSiteBoard } from "./site-board.ts";
+import { StartRefused } from "./start-refused.ts";
+import { keepTrust, loadTrust, storedTrust, verifier } from "./trust-file.ts";
 
 /** The only file that picks real edges: one site from its config, running. */
 
@@ -35,6 +41,8 @@ export interface Controller {
   readonly publicKey: string;
   /** True when the config that was given could not run and the one before does. */
   readonly fellBack: boolean;
+  /** What has stood still since it was asked before: for the watchdog. */
+  standing(): string[];
   stop(): Promise<void>;
 }
 
@@ -52,12 +60,7 @@ export interface ComposeOptions {
   readonly simTroubleMs: number;
 }
 
-/** A reason not to start that is not a bug; exit code 2. */
-export class StartRefused extends Error {}
-
-const verifier: Keys["verify"] = (body, signature, namespace) =>
-  verifySignature(body, signature, namespace)?.fingerprint ?? null;
-
+const NO_LINES: Lines = { count: 0, read: () => false, write: () => undefined };
 const CLOCK_EVERY_MS = 30_000;
 
 export async function startController(options: ComposeOptions): Promise<Controller> {
@@ -97,9 +100,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const boot = bootNumber();
   const start = nextStart(durable, boot);
 
-  const simulated = createSimulatedSite(config, Date.now, Math.random, options.simTroubleMs);
+  const store = openFdStore();
+  const simulated =
+    config.board.kind === "simulated" ? createSimulatedSite(config, Date.now, Math.random, options.simTroubleMs) : null;
+  const board = simulated === null ? openSiteBoard(config, { kernel: kernelGpio, store, log }) : null;
   const relays = Object.values(config.plan.outlets).map((outlet) => outlet.relay);
-  const bank = createRelayBank(simulated.board.lines, config.board.energised, relays);
+  const lines = board?.lines ?? simulated?.board.lines ?? NO_LINES;
+  const bank = createRelayBank(lines, config.board.energised, relays);
   const link = createLink({
     ...config.plan,
     boot,
@@ -120,7 +127,9 @@ export async function startController(options: ComposeOptions): Promise<Controll
     emit,
     watched: (untilMs) => journal.watched(untilMs),
   });
-  const capture = captureOf(config, simulated, journal, boot, emit);
+  const sweeper = createSweeper();
+  const locator = createLocator(monoMs, machineFiles());
+  const capture = captureOf({ config, simulated, journal, store, sweeper, locator, boot, emit });
   site = createSite({
     edges: edgesOf({ config, journal, bank, link, reader, simulated, emit }),
     clock: systemClock(),
@@ -139,26 +148,42 @@ export async function startController(options: ComposeOptions): Promise<Controll
       tracks: journal.recovered.tracks,
       lines: bank.levels(),
       trust: trust.offers,
-      notes: [...options.notes, ...owedNotes(missing), ...trust.notes],
+      notes: [...options.notes, ...owedNotes(missing), ...trust.notes, ...(board?.notes ?? [])],
     },
   });
   keepTrust(config, trust, site);
   capture.start();
-  senseInputs(config, simulated, emit);
+  letGo(store, log);
+  if (simulated !== null) senseInputs(config, simulated, emit);
+  board?.senseInputs((input, present) => emit({ type: "input-sensed", input, present }));
   const readClock = () => emit({ type: "clock-read", wallMs: Date.now(), trust: clockTrust() });
   readClock();
   const clockTimer = setInterval(readClock, CLOCK_EVERY_MS);
   await link.start();
   const running = site;
+  const machine = watchMachine({
+    ...{ config, kernel: kernelGpio, adapters: locator.adapters },
+    findings: (findings) => emit({ type: "machine-checked", findings }),
+    telemetry: (measures) => link.publish(telemetryOf(config, measures, { boot, start })),
+  });
   return {
     publicKey: siteKey.publicLine,
     fellBack: config !== options.config,
+    standing: createHeartbeat({
+      turns: running.turns,
+      nudge: () => emit({ type: "tick" }),
+      sweeps: sweeper.sweeps,
+      pingJournal: journal.ping,
+      storageDegraded: () => running.state().storage.state === "degraded",
+    }),
     async stop() {
       clearInterval(clockTimer);
+      machine.stop();
       reader.stop();
       await capture.stop();
       await link.stop();
       running.stop();
+      board?.stop();
       await journal.close();
       lock.release();
     },
@@ -193,76 +218,40 @@ function owedNotes(missing: string | null): { code: Code; detail: string }[] {
   return missing === null ? [] : [{ code: "config.owes-on", detail: missing }];
 }
 
-interface LoadedTrust {
-  readonly offers: readonly Offer[];
-  readonly notes: readonly { readonly code: Code; readonly detail: string }[];
-  readonly fileText: string | null;
-}
-
-const storedTrust = (config: SiteConfig) => join(config.data, "trust.json");
-
-/** The stored document rules; the configured file is the first one, and later an offer like any other. */
-function loadTrust(config: SiteConfig, verify: Keys["verify"]): LoadedTrust {
-  const read = (file: string): { text: string | null; offer: Offer | null } => {
-    const text = existsSync(file) ? readFileSync(file, "utf8") : null;
-    return { text, offer: text === null ? null : readOffer(text, { verify }) };
-  };
-  const stored = read(storedTrust(config));
-  const notes: { code: Code; detail: string }[] = [];
-  if (stored.text !== null && stored.offer === null)
-    notes.push({ code: "trust.invalid", detail: "the stored document cannot be read" });
-  const offers = stored.offer ? [stored.offer] : [];
-  if (config.trustFile === null) return { offers, notes, fileText: null };
-  const file = read(config.trustFile);
-  const wrong = trustFileProblem(config, verify);
-  if (file.offer !== null && wrong === null) return { offers: [...offers, file.offer], notes, fileText: file.text };
-  const detail = `${config.trustFile} ${wrong ?? ""}`;
-  if (stored.text === null)
-    throw new StartRefused(`trust: ${detail}; make it with \`towpath trust init\` and \`towpath trust sign\``);
-  return { offers, notes: [...notes, { code: "trust.invalid", detail }], fileText: null };
-}
-
-/** What is wrong with the configured trust file by itself; null when nothing is, or none is configured. */
-export function trustFileProblem(config: SiteConfig, verify: Keys["verify"] = verifier): string | null {
-  if (config.trustFile === null) return null;
-  if (!existsSync(config.trustFile)) return "is not there";
-  const offer = readOffer(readFileSync(config.trustFile, "utf8"), { verify });
-  if (offer === null) return "is not a signed trust document";
-  const accepted = acceptTrust(null, offer, config.plan.fleet, null);
-  if (accepted.ok) return null;
-  return accepted.code === "trust.signatures"
-    ? "does not have enough root signatures"
-    : `is for the fleet ${offer.document.fleet}`;
-}
-
-/** What was taken from the configured file is stored, so that it rules from now on. */
-function keepTrust(config: SiteConfig, trust: LoadedTrust, site: Site): void {
-  const { trust: ruling } = site.state();
-  const fromFile = trust.offers.at(-1)?.document;
-  if (ruling === null || trust.fileText === null || fromFile?.sha256 !== ruling.sha256) return;
-  if (!existsSync(storedTrust(config)) || readFileSync(storedTrust(config), "utf8") !== trust.fileText) {
-    writeWhole(storedTrust(config), trust.fileText);
+/** What systemd keeps and the config no longer has: said, and let go. */
+function letGo(store: FdStore, log: ComposeOptions["log"]): void {
+  for (const name of store.left()) {
+    for (let fd = store.take(name); fd !== null; fd = store.take(name)) closeSync(fd);
+    store.remove(name);
+    log({ level: "warn", code: "store.let-go", name });
   }
 }
 
-function captureOf(
-  config: SiteConfig,
-  simulated: SimulatedSite,
-  journal: Journal,
-  boot: number,
-  emit: (event: Event) => void,
-): Capture {
-  const sweeper = createSweeper();
-  const locator = createLocator(monoMs, machineFiles());
-  const ports = config.consoles.map(({ name, port, baudRate, framing, flow }) => ({
-    name,
-    port:
-      "sim" in port
-        ? simulated.port(port.sim)
-        : createTtyPort({ locate: () => locator.locate(port), baudRate, framing, flow }, sweeper),
-  }));
+function telemetryOf(
+  { plan }: SiteConfig,
+  measures: Readonly<Record<string, unknown>>,
+  life: { readonly boot: number; readonly start: number },
+): Parameters<Link["publish"]>[0] {
+  const topic = topicText(siteRoot(plan.fleet, plan.site), { name: "up/telemetry" });
+  const payload = Buffer.from(JSON.stringify({ v: 1, ...life, mono: monoMs(), ...measures }));
+  return { to: "all", topic, payload, retained: false };
+}
+
+interface CaptureParts {
+  readonly config: SiteConfig;
+  readonly simulated: SimulatedSite | null;
+  readonly journal: Journal;
+  readonly store: FdStore;
+  readonly sweeper: Sweeper;
+  readonly locator: Locator;
+  readonly boot: number;
+  readonly emit: (event: Event) => void;
+}
+
+function captureOf(parts: CaptureParts): Capture {
+  const { config, journal, boot, emit } = parts;
   return createCapture({
-    ports,
+    ports: config.consoles.map((console) => ({ name: console.name, port: portOf(console, parts) })),
     boot,
     heads: journal.recovered.tracks,
     monoMs,
@@ -271,13 +260,29 @@ function captureOf(
   });
 }
 
+function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: CaptureParts): Port {
+  const { port, baudRate, framing, flow } = console;
+  if ("sim" in port) {
+    if (simulated === null) throw new Error(`${console.name}: a simulated device without the simulated board`);
+    return simulated.port(port.sim);
+  }
+  const keeper = keeperOf(store, console);
+  return createTtyPort({ locate: () => locator.locate(port), baudRate, framing, flow, keeper }, sweeper);
+}
+
+/** The name holds the settings: a terminal that was kept with others is opened anew. */
+function keeperOf(store: FdStore, { name, ...settings }: ConsoleConfig): Keeper {
+  const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
+  return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
+}
+
 interface Parts {
   readonly config: SiteConfig;
   readonly journal: Journal;
   readonly bank: RelayBank;
   readonly link: Link;
   readonly reader: Edges["reader"];
-  readonly simulated: SimulatedSite;
+  readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
@@ -312,7 +317,7 @@ function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts
       },
     },
     reader,
-    faults: {
+    faults: simulated && {
       perform({ token, subject, fault }) {
         const refused = simulated.fault(subject, fault);
         setImmediate(() =>

@@ -6,8 +6,10 @@ import { machineFiles } from "../src/linux/machine-files.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { packageVersion } from "../src/version.ts";
 import { boundPorts, sharedPortProblems } from "./bound-ports.ts";
-import { type Controller, StartRefused, startController, trustFileProblem } from "./compose.ts";
+import { type Controller, startController } from "./compose.ts";
 import { lastGood, loadConfig, rememberConfig } from "./config-file.ts";
+import { StartRefused } from "./start-refused.ts";
+import { trustFileProblem } from "./trust-file.ts";
 
 /** `towpath controller`: runs or checks one site. */
 export interface ControllerArgs {

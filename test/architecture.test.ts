@@ -25,7 +25,7 @@ const RULES: Record<string, Rule> = {
   disk: { may: [], node: "all" },
   linux: { may: [], packages: ["koffi"], node: "all" },
   journal: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["tsx"], node: "all" },
-  power: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["johnny-five"], node: "all" },
+  power: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["johnny-five"], node: "all" },
   console: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["serialport"], node: "all" },
   link: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["mqtt", "aedes"], node: "all" },
   access: { may: ["core", "protocol", "disk"], types: EDGES, node: "all" },

@@ -11,7 +11,7 @@ export interface CaptureOptions {
   readonly heads: Readonly<Record<string, TrackHead>>;
   readonly monoMs: () => number;
   readonly append: (items: readonly CaptureItem[], urgent: boolean) => void;
-  readonly emit: (event: Extract<Event, { type: "console-changed" }>) => void;
+  readonly emit: (event: Extract<Event, { type: "console-changed" | "console-line" }>) => void;
 }
 
 export interface Capture {
@@ -55,13 +55,21 @@ export function createCapture(options: CaptureOptions): Capture {
     // Nobody listened between the last life and this one.
     if (head !== undefined) declare(head.boot === boot ? "start" : "reboot");
     let wasUp = false;
+    let overrun = 0;
     port.start({
       up: () => {
         if (wasUp) declare("replug");
         wasUp = true;
+        overrun = 0;
         emit({ type: "console-changed", console: name, state: "up", code: null, detail: "" });
       },
       down: (code, detail) => emit({ type: "console-changed", console: name, state: "down", code, detail }),
+      line: (status) => {
+        // What the chip or the kernel lost nobody can count.
+        if ((status.errors?.overrun ?? 0) > overrun) declare("overrun");
+        overrun = status.errors?.overrun ?? 0;
+        emit({ type: "console-line", console: name, ...status });
+      },
       data: (data) => {
         urgent ||= PANIC.test(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1"));
         push(name, { data });

@@ -6,6 +6,8 @@ import { readSync } from "node:fs";
  * pool does (`npm run bench -- capture`).
  */
 export interface Sweeper {
+  /** Ticks so far while a terminal was open; null while none is. */
+  sweeps(): number | null;
   add(fd: number, events: { data(bytes: Uint8Array): void; hungUp(detail: string): void }): () => void;
 }
 
@@ -19,7 +21,10 @@ export function createSweeper(): Sweeper {
   const buffer = Buffer.alloc(READ_BYTES);
   let timer: NodeJS.Timeout | null = null;
 
+  let sweeps = 0;
+
   const sweep = (): void => {
+    sweeps++;
     for (const entry of [...entries]) {
       const fault = readAvailable(entry.fd, buffer, READS_PER_TICK, (bytes) => entry.events.data(bytes));
       if (fault === null || !entries.delete(entry)) continue;
@@ -32,6 +37,7 @@ export function createSweeper(): Sweeper {
   };
 
   return {
+    sweeps: () => (entries.size === 0 ? null : sweeps),
     add(fd, events) {
       const entry = { fd, events };
       entries.add(entry);

@@ -1,12 +1,13 @@
-import { closeSync, constants, existsSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readlinkSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { SerialPort } from "serialport";
 import type { Code } from "../core/codes.ts";
-import { tryLock } from "../linux/flock.ts";
-import type { Port, PortEvents } from "./port.ts";
+import { tryLock, unlock } from "../linux/flock.ts";
+import { type LineCounts, lineCounts, makeRaw, modemLines, setBreak } from "../linux/tty.ts";
+import type { LineStatus, Port, PortEvents } from "./port.ts";
 import { readAvailable, type Sweeper } from "./sweeper.ts";
 
-/** A real terminal: opened and configured through serialport, read by our own path. */
+/** A real terminal: configured through serialport, opened, kept and read by our own path. */
 export interface TtyOptions {
   /** Where the terminal is now, or why it must not be opened. Asked before each try and while it is open. */
   readonly locate: () => string | { readonly code: Code; readonly detail: string };
@@ -17,19 +18,42 @@ export interface TtyOptions {
     readonly stopBits: 1 | 2;
   };
   readonly flow: "none" | "rtscts" | "xonxoff";
+  readonly keeper?: Keeper;
 }
 
-type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
+/** Who keeps the open terminal while the program is away, so that the kernel goes on listening. */
+export interface Keeper {
+  /** The terminal that was kept, with the settings it had; null when there is none. */
+  take(): number | null;
+  put(fd: number): void;
+  remove(): void;
+}
+
+const NO_KEEPER: Keeper = { take: () => null, put: () => undefined, remove: () => undefined };
 
 const RETRY_MS = 100;
 /** A port that is there and refuses is not knocked at ten times a second. */
 const RETRY_REFUSED_MS = 1_000;
 /** So often it is asked whether an open terminal is still the one that is meant. */
 const IDENTITY_MS = 2_000;
+/** So often the driver is asked what it counted. */
+const STATUS_MS = 1_000;
+/** A noisy line has new errors each second: they are told at once when they begin, then each minute. */
+const ERRORS_EVERY = 60;
+
+interface Open {
+  readonly path: string;
+  readonly fd: number;
+  readonly remove: () => void;
+  readonly timers: readonly NodeJS.Timeout[];
+}
+
+type Refusal = { readonly code: Code; readonly detail: string };
 
 export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
+  const { keeper = NO_KEEPER } = options;
   let events: PortEvents | null = null;
-  let open: { fd: number; binding: Binding; remove: () => void; identity: NodeJS.Timeout } | null = null;
+  let open: Open | null = null;
   let timer: NodeJS.Timeout | null = null;
   let told: string | null = null;
   let stopped = false;
@@ -42,59 +66,69 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     }, ms);
   };
 
-  const fail = (code: Code, detail: string): void => {
+  const fail = ({ code, detail }: Refusal): void => {
     if (told !== `${code} ${detail}`) events?.down(code, detail);
     told = `${code} ${detail}`;
     retry(code === "console.missing" ? RETRY_MS : RETRY_REFUSED_MS);
   };
 
-  const hungUp = (detail: string): void => {
-    void close().then(() => fail("console.missing", detail));
+  const lose = (why: Refusal): void => {
+    close();
+    keeper.remove();
+    fail(why);
   };
 
   /** A twin that came, or another adapter in the socket: what is read now may be another device's. */
   const checkIdentity = (path: string): void => {
     const now = options.locate();
-    if (now === path) return;
-    const { code, detail } = typeof now === "string" ? moved(path, now) : now;
-    void close().then(() => fail(code, detail));
+    if (now !== path) lose(typeof now === "string" ? moved(path, now) : now);
   };
+
+  const serve = (path: string, fd: number): void => {
+    told = null;
+    const remove = sweeper.add(fd, {
+      data: (bytes) => events?.data(bytes),
+      hungUp: (detail) => lose({ code: "console.missing", detail }),
+    });
+    const status = createStatus(fd, (line) => events?.line?.(line));
+    const timers = [setInterval(checkIdentity, IDENTITY_MS, path), setInterval(status, STATUS_MS)];
+    open = { path, fd, remove, timers };
+    events?.up();
+    status();
+  };
+
+  const takeHeld = (fd: number): string | null =>
+    readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => events?.data(bytes));
 
   const attempt = async (): Promise<void> => {
     const path = options.locate();
-    if (typeof path !== "string") return fail(path.code, path.detail);
-    const fd = openQuietly(path);
-    if (typeof fd !== "number") return fail(fd.code, fd.detail);
-    // Before the first read: what another program waits for must not be taken from it.
-    if (!tryLock(fd)) {
-      closeSync(fd);
-      return fail("console.busy", `${path} is locked by another program`);
-    }
+    if (typeof path !== "string") return fail(path);
+    const kept = takeKept(path, keeper);
+    if (kept !== null && takeHeld(kept) === null) return serve(path, kept);
+    if (kept !== null) closeSync(kept);
+    const fd = openRaw(path);
+    if (typeof fd !== "number") return fail(fd);
     // serialport flushes what the kernel holds when it opens: take it first, a restart must not cost it.
-    const fault = readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => events?.data(bytes));
-    const binding =
+    const fault = takeHeld(fd);
+    const refused =
       fault === null ? await configure(path, options) : { code: "console.missing" as const, detail: fault };
-    if ("code" in binding || stopped) {
-      closeSync(fd);
-      if (!("code" in binding)) await binding.close();
-      else if (!stopped) fail(binding.code, binding.detail);
-      return;
+    if (refused === null && !stopped) {
+      keeper.put(fd);
+      return serve(path, fd);
     }
-    told = null;
-    const remove = sweeper.add(fd, { data: (bytes) => events?.data(bytes), hungUp });
-    open = { fd, binding, remove, identity: setInterval(checkIdentity, IDENTITY_MS, path) };
-    events?.up();
+    closeSync(fd);
+    if (refused !== null && !stopped) fail(refused);
   };
 
-  const close = async (): Promise<void> => {
+  const close = (): void => {
     const was = open;
     open = null;
     if (was === null) return;
-    clearInterval(was.identity);
+    for (const one of was.timers) clearInterval(one);
     was.remove();
+    // The lock is of the open terminal, which may live on in a keeper: while we are away others may have the port.
+    unlock(was.fd);
     closeSync(was.fd);
-    // After a hang-up the descriptor is dead already and closing says so; there is nothing left to mend.
-    await was.binding.close().catch(() => undefined);
   };
 
   return {
@@ -110,40 +144,90 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
         return false;
       }
     },
+    async sendBreak(ms) {
+      if (open === null) return false;
+      const { fd } = open;
+      try {
+        setBreak(fd, true);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        if (open?.fd === fd) setBreak(fd, false);
+        return true;
+      } catch {
+        return false;
+      }
+    },
     async stop() {
       stopped = true;
       if (timer !== null) clearTimeout(timer);
       await opening;
-      await close();
+      close();
     },
   };
 }
 
-function openQuietly(path: string): number | { code: Code; detail: string } {
+/** Only the terminal that is meant, and only while nobody else has locked it. */
+function takeKept(path: string, keeper: Keeper): number | null {
+  const fd = keeper.take();
+  if (fd === null) return null;
+  if (pathOf(fd) === path && tryLock(fd)) return fd;
+  closeSync(fd);
+  keeper.remove();
+  return null;
+}
+
+function pathOf(fd: number): string | null {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return null;
+  }
+}
+
+/** Opened, ours alone and without echo, with nothing between open and raw mode that could wait. */
+function openRaw(path: string): number | Refusal {
   if (!existsSync(path)) return { code: "console.missing", detail: `${path} is not there` };
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    if (code === "EACCES")
-      return { code: "console.error", detail: `${path}: no permission (the group is usually dialout)` };
-    if (code === "EBUSY") return { code: "console.busy", detail: `${path} is held exclusively` };
-    return { code: "console.missing", detail: `${path}: ${code}` };
+    return openRefusal(path, (error as NodeJS.ErrnoException).code ?? "");
   }
-  if (isatty(fd)) return fd;
+  // Before raw mode and the first read: another program's settings and bytes are not ours.
+  const refused = !isatty(fd)
+    ? ({ code: "console.error", detail: `${path} is not a terminal` } as const)
+    : tryLock(fd)
+      ? rawRefusal(fd, path)
+      : ({ code: "console.busy", detail: `${path} is locked by another program` } as const);
+  if (refused === null) return fd;
   closeSync(fd);
-  return { code: "console.error", detail: `${path} is not a terminal` };
+  return refused;
 }
 
-function moved(from: string, to: string): { code: Code; detail: string } {
+function rawRefusal(fd: number, path: string): Refusal | null {
+  try {
+    makeRaw(fd);
+    return null;
+  } catch (error) {
+    return { code: "console.missing", detail: `${path}: ${String(error)}` };
+  }
+}
+
+function openRefusal(path: string, code: string): Refusal {
+  if (code === "EACCES")
+    return { code: "console.error", detail: `${path}: no permission (the group is usually dialout)` };
+  if (code === "EBUSY") return { code: "console.busy", detail: `${path} is held exclusively` };
+  return { code: "console.missing", detail: `${path}: ${code}` };
+}
+
+function moved(from: string, to: string): Refusal {
   return { code: "console.missing", detail: `the adapter moved from ${from} to ${to}` };
 }
 
-async function configure(path: string, options: TtyOptions): Promise<Binding | { code: Code; detail: string }> {
+/** Speed and framing stay with the terminal: serialport's own descriptor is not needed afterwards. */
+async function configure(path: string, options: TtyOptions): Promise<Refusal | null> {
   const { baudRate, framing, flow } = options;
   try {
-    return await SerialPort.binding.open({
+    const binding = await SerialPort.binding.open({
       path,
       baudRate,
       ...framing,
@@ -155,8 +239,41 @@ async function configure(path: string, options: TtyOptions): Promise<Binding | {
       // The lock is ours already, on our own descriptor.
       lock: false,
     });
+    await binding.close();
+    return null;
   } catch (error) {
     const detail = String(error).replace(/^Error: /, "");
     return { code: /lock|busy/i.test(detail) ? "console.busy" : "console.error", detail: `${path}: ${detail}` };
   }
+}
+
+/** Asks the driver, and tells what changed since the port was opened. */
+function createStatus(fd: number, tell: (status: LineStatus) => void): () => void {
+  const first = lineCounts(fd);
+  let lastUrgent = "";
+  let lastErrors = "";
+  let quiet = ERRORS_EVERY;
+  return () => {
+    const counts = lineCounts(fd);
+    const errors = counts && first && since(first, counts);
+    const status: LineStatus = { modem: modemLines(fd), errors };
+    if (status.modem === null && errors === null) return;
+    const urgent = JSON.stringify([status.modem, errors?.overrun]);
+    const all = JSON.stringify(errors);
+    quiet++;
+    if (urgent === lastUrgent && (all === lastErrors || quiet < ERRORS_EVERY)) return;
+    if (all !== lastErrors) quiet = 0;
+    lastUrgent = urgent;
+    lastErrors = all;
+    tell(status);
+  };
+}
+
+function since(first: LineCounts, now: LineCounts): LineCounts {
+  return {
+    framing: now.framing - first.framing,
+    parity: now.parity - first.parity,
+    breaks: now.breaks - first.breaks,
+    overrun: now.overrun - first.overrun,
+  };
 }

@@ -71,6 +71,18 @@ export const CODES = {
     "The line did not take the level it was given.",
     "Check board and wiring; it is not tried again by itself.",
   ],
+  "relay.unavailable": [
+    "The line of a relay cannot be had; the rest of the site runs.",
+    "`towpath doctor` on site says who holds it or what is missing; it is asked for again at each command.",
+  ],
+  "input.unavailable": [
+    "An input line cannot be read, so what it observes is unknown.",
+    "`towpath doctor` on site says who holds it; it is tried again by itself.",
+  ],
+  "outlet.drift": [
+    "At the start an outlet was not as it was last commanded.",
+    "Look at the site; nothing is switched by itself. Decide, then `towpath power on` or `off`.",
+  ],
   "fact.disagrees": [
     "The observation does not agree with the command.",
     "Relay stuck, fuse, or sensor: look at the site.",

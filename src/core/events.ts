@@ -50,11 +50,27 @@ export type Event =
   | { type: "input-sensed"; input: string; present: boolean }
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
+  | ({ type: "console-line"; console: string } & ConsoleLine)
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
   | { type: "fault-set"; token: number; ok: boolean; detail: string }
+  /** What is not well with the machine: `doctor`'s findings of level `warn` and `bad`. */
+  | { type: "machine-checked"; findings: readonly MachineFinding[] }
   | { type: "tick" };
+
+/** What the driver of a console's adapter tells; `errors` since the port was opened. */
+export interface ConsoleLine {
+  readonly modem: Readonly<Record<string, boolean>> | null;
+  readonly errors: Readonly<Record<string, number>> | null;
+}
+
+export interface MachineFinding {
+  readonly check: string;
+  readonly level: "warn" | "bad";
+  readonly what: string;
+  readonly todo: string;
+}
 
 export type ReadResult = { ok: true; detail: Readonly<Record<string, unknown>> } | { ok: false; code: Code };
 

@@ -10,10 +10,11 @@ import {
   onWatch,
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
+import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
-import { observedPower, type SiteState, Turn } from "./state.ts";
+import { drivenPower, observedPower, type SiteState, Turn } from "./state.ts";
 import { acceptTrust } from "./trust.ts";
 import { birthView, revise, stateView } from "./view.ts";
 
@@ -59,6 +60,13 @@ function route(turn: Turn, event: Event): void {
       return onTrustStored(turn, event);
     case "console-changed":
       return onConsole(turn, event);
+    case "console-line": {
+      const { console, modem, errors } = event;
+      const before = turn.state.consoles[console];
+      if (before !== undefined)
+        turn.set({ consoles: { ...turn.state.consoles, [console]: { ...before, line: { modem, errors } } } });
+      return;
+    }
     case "link-changed":
       return onLink(turn, event);
     case "range-read":
@@ -67,6 +75,8 @@ function route(turn: Turn, event: Event): void {
       return onClock(turn, event);
     case "fault-set":
       return onFaultSet(turn, event);
+    case "machine-checked":
+      return onMachineChecked(turn, event.findings);
     case "tick":
       checkDeadlines(turn);
       return flushIgnored(turn);
@@ -89,7 +99,26 @@ function onStarted(turn: Turn, event: Extract<Event, { type: "started" }>): void
   for (const note of event.notes)
     turn.append([{ kind: "config", code: note.code, detail: note.detail }], { sync: false });
   for (const offer of event.trust) adoptOffer(turn, offer);
+  tellDrift(turn);
   recoverOwed(turn);
+}
+
+/** An outlet that is not as it was commanded, and owes nothing: told, never mended without being asked. */
+function tellDrift(turn: Turn): void {
+  const owed = new Set(turn.state.durable.unsettled.flatMap((one) => one.outlets));
+  for (const outlet of Object.values(turn.state.plan.outlets)) {
+    const { commanded } = memoryOf(turn.state.durable, outlet.name);
+    const driven = drivenPower(turn.state, outlet);
+    if (owed.has(outlet.name) || [commanded, driven].includes("unknown") || commanded === driven) continue;
+    const detail = `${outlet.name}: commanded ${commanded}, driven ${driven}`;
+    turn.append([{ kind: "config", code: "outlet.drift", detail }], { sync: false });
+  }
+}
+
+/** Words with figures in them change each minute: the ones of before stay while the findings are the same. */
+function onMachineChecked(turn: Turn, findings: SiteState["machine"]): void {
+  const kinds = (all: SiteState["machine"]) => JSON.stringify(all.map(({ check, level }) => [check, level]));
+  if (kinds(findings) !== kinds(turn.state.machine)) turn.set({ machine: findings });
 }
 
 function adoptOffer(turn: Turn, offer: Extract<Event, { type: "started" }>["trust"][number]): void {
@@ -153,8 +182,10 @@ function flushIgnored(turn: Turn): void {
 function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }>): void {
   const { console, state, code, detail } = event;
   const before = turn.state.consoles[console];
-  if (before?.state === state && before.code === code) return;
-  turn.set({ consoles: { ...turn.state.consoles, [console]: { state, code, detail, sinceMs: turn.nowMs } } });
+  const same = before?.state === state && before.code === code;
+  const sinceMs = same ? before.sinceMs : turn.nowMs;
+  turn.set({ consoles: { ...turn.state.consoles, [console]: { state, code, detail, sinceMs } } });
+  if (same) return;
   turn.append([{ kind: "console", console, state, code, detail }], { sync: false });
 }
 

@@ -1,5 +1,5 @@
 import type { Code } from "./codes.ts";
-import type { Connection, Effect, ReplyTo } from "./events.ts";
+import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
 import {
   applyRecord,
   type Durable,
@@ -37,6 +37,7 @@ export interface ConsoleState {
   readonly code: Code | null;
   readonly detail: string;
   readonly sinceMs: number;
+  readonly line?: ConsoleLine;
 }
 
 export interface LinkState {
@@ -80,6 +81,8 @@ export interface SiteState {
   readonly consoles: Readonly<Record<string, ConsoleState>>;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
+  /** What is not well with the machine itself. */
+  readonly machine: readonly MachineFinding[];
   readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: string } | null;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
@@ -120,6 +123,7 @@ export const EMPTY_STATE: SiteState = {
   clock: null,
   trustChange: null,
   asked: [],
+  machine: [],
   ignored: {},
   ignoredFlushMs: null,
   items: {},

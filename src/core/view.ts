@@ -40,6 +40,7 @@ function items(state: SiteState): Record<string, Item> {
   all["site/storage"] = { ...state.storage };
   all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
   all["site/links"] = { ...state.links };
+  all["site/machine"] = { findings: state.machine };
   all["site/clock"] = { trust: state.clock?.trust ?? "none" };
   return all;
 }

@@ -45,6 +45,7 @@ export type ToWorker =
   | { type: "offset-at"; token: number; track: string; boot: number | null; monoMs: number }
   | { type: "stat"; token: number }
   | { type: "read-ledger"; token: number; from: number; to: number; limit: number }
+  | { type: "ping"; token: number }
   | { type: "close" };
 
 export type FromWorker =
@@ -55,6 +56,7 @@ export type FromWorker =
   | { type: "ledger"; token: number; records: string[] }
   | { type: "offset"; token: number; offset: number }
   | { type: "stat"; token: number; stat: Record<string, TrackStat> }
+  | { type: "pong"; token: number }
   | { type: "closed" };
 
 export interface JournalEvents {
@@ -73,6 +75,8 @@ export interface Journal {
   offsetAt(track: string, boot: number | null, monoMs: number): Promise<number>;
   stats(): Promise<Record<string, TrackStat>>;
   readLedger(from: number, to: number, limit: number): Promise<string[]>;
+  /** Answered once everything handed over before has been worked on. */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -145,6 +149,11 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
         ask(
           (token) => ({ type: "read-ledger", token, from, to, limit }),
           (message) => (message.type === "ledger" ? message.records : []),
+        ),
+      ping: () =>
+        ask(
+          (token) => ({ type: "ping", token }),
+          () => undefined,
         ),
       close: () =>
         new Promise((resolve) => {

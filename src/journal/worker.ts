@@ -101,6 +101,8 @@ function handle(message: ToWorker): void {
       });
     case "stat":
       return tell({ type: "stat", token: message.token, stat: orElse(() => store.stat(), {}) });
+    case "ping":
+      return tell({ type: "pong", token: message.token });
     case "close":
       attempt(() => {
         store.drain();

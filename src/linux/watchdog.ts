@@ -1,10 +1,12 @@
 import { notify } from "./notify.ts";
 
 /**
- * The watchdog of sd_notify(3): while this thread's loop turns, systemd hears of it three times per period; when the
- * loop hangs, systemd kills the program and starts it again. Nothing where the unit sets no WatchdogSec=.
+ * The watchdog of sd_notify(3): while nothing stands still, systemd hears of it three times per period; else it kills
+ * the program and starts it again. Nothing where the unit sets no WatchdogSec=.
  */
 export function feedWatchdog(
+  /** What has stood still since it was asked before. */
+  standing: () => readonly string[],
   tell: (state: string) => void = notify,
   env: NodeJS.ProcessEnv = process.env,
   pid: number = process.pid,
@@ -12,6 +14,9 @@ export function feedWatchdog(
   const periodMs = Number(env.WATCHDOG_USEC ?? "0") / 1000;
   const meant = env.WATCHDOG_PID === undefined || Number(env.WATCHDOG_PID) === pid;
   if (!meant || !(periodMs > 0)) return { stop: () => undefined };
-  const timer = setInterval(() => tell("WATCHDOG=1"), periodMs / 3);
+  const timer = setInterval(() => {
+    const still = standing();
+    tell(still.length === 0 ? "WATCHDOG=1" : `STATUS=stands still: ${still.join(", ")}`);
+  }, periodMs / 3);
   return { stop: () => clearInterval(timer) };
 }

@@ -3,7 +3,7 @@ import five from "johnny-five";
 
 /** Relays over johnny-five, whatever drives the lines beneath. Nothing moves by making or closing a bank. */
 
-/** The lines of a board, by relay number from 1. `high` is the electrical level. */
+/** The lines of a board, by relay number from 1. `high` is the electrical level. A line that is not to be had throws. */
 export interface Lines {
   readonly count: number;
   read(relay: number): boolean;
@@ -11,7 +11,7 @@ export interface Lines {
 }
 
 export interface RelayBank {
-  /** Read back from the lines: relay number to energised. */
+  /** Read back from the lines: relay number to energised. A relay whose line cannot be read is not in it. */
   levels(): Record<number, boolean>;
   /** Drives a relay and reads its line back. */
   set(relay: number, energised: boolean): { energised: boolean | null; fault: string | null };
@@ -39,7 +39,7 @@ class LineIo extends EventEmitter {
     this.pins = Array.from({ length: lines.count + 1 }, (_, relay) => ({
       supportedModes: relay === 0 ? [] : [OUTPUT],
       mode: OUTPUT,
-      value: relay > 0 && lines.read(relay) ? 1 : 0,
+      value: 0,
       report: 0,
       analogChannel: 127,
     }));
@@ -80,26 +80,39 @@ export function createRelayBank(lines: Lines, polarity: "high" | "low", relays: 
   const energised = (relay: number) => lines.read(relay) === (polarity === "high");
   const drive = (relay: five.Relay, on: boolean) => (on ? relay.close() : relay.open());
   const made = new Map<number, five.Relay>();
-  for (const pin of relays) {
+  /** The first time that its line can be read: johnny-five believes a new relay open until it is told. */
+  const relayOf = (pin: number): five.Relay => {
+    const before = made.get(pin);
+    if (before !== undefined) return before;
+    const is = energised(pin);
     // "NC" is johnny-five's word for an inverted line; our contacts are decided elsewhere.
     const relay = new five.Relay({ pin, type: polarity === "high" ? "NO" : "NC", board });
-    drive(relay, energised(pin));
+    drive(relay, is);
     made.set(pin, relay);
-  }
+    return relay;
+  };
+  const level = (pin: number): [number, boolean][] => {
+    try {
+      relayOf(pin);
+      return [[pin, energised(pin)]];
+    } catch {
+      return [];
+    }
+  };
+  for (const pin of relays) level(pin);
   return {
-    levels: () => Object.fromEntries(relays.map((relay) => [relay, energised(relay)])),
+    levels: () => Object.fromEntries(relays.flatMap(level)),
     set(pin, on) {
-      const relay = made.get(pin);
-      if (relay === undefined) return { energised: null, fault: `no relay ${pin} was configured` };
+      if (!relays.includes(pin)) return { energised: null, fault: `no relay ${pin} was configured` };
       try {
-        drive(relay, on);
+        drive(relayOf(pin), on);
         const is = energised(pin);
         return {
           energised: is,
           fault: is === on ? null : `line of relay ${pin} reads back ${is ? "energised" : "released"}`,
         };
       } catch (error) {
-        return { energised: null, fault: String(error) };
+        return { energised: null, fault: error instanceof Error ? error.message : String(error) };
       }
     },
   };

@@ -5,6 +5,7 @@ export const TOPICS = {
   "up/link/{uplink}": { retained: true, signed: false, qos: 1 },
   "up/birth": { retained: true, signed: true, qos: 1 },
   "up/state": { retained: true, signed: true, qos: 1 },
+  "up/telemetry": { retained: false, signed: false, qos: 1 },
   "up/event": { retained: false, signed: false, qos: 1 },
   "up/capture/{console}/{track}": { retained: false, signed: false, qos: 1 },
   "up/reply": { retained: false, signed: true, qos: 1 },
@@ -24,7 +25,7 @@ export function siteRoot(fleet: string, site: string): string {
 
 export type SiteTopic =
   | { name: "up/link/{uplink}"; uplink: string }
-  | { name: "up/birth" | "up/state" | "up/event" | "up/reply" | "dn/command" }
+  | { name: "up/birth" | "up/state" | "up/telemetry" | "up/event" | "up/reply" | "dn/command" }
   | { name: "up/capture/{console}/{track}"; console: string; track: "rx" | "tx" };
 
 export function topicText(root: string, topic: SiteTopic): string {
@@ -67,8 +68,10 @@ function parseTail(tail: readonly string[]): SiteTopic | null {
   return null;
 }
 
-function isPlain(name: string): name is "up/birth" | "up/state" | "up/event" | "up/reply" | "dn/command" {
-  return ["up/birth", "up/state", "up/event", "up/reply", "dn/command"].includes(name);
+type PlainName = Extract<SiteTopic, { name: "up/event" }>["name"];
+
+function isPlain(name: string): name is PlainName {
+  return ["up/birth", "up/state", "up/telemetry", "up/event", "up/reply", "dn/command"].includes(name);
 }
 
 /** MQTT topic filters: `+` one level, `#` the rest. */

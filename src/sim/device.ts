@@ -147,6 +147,9 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
         hear(Buffer.from(bytes).toString("utf8"));
         return true;
       },
+      async sendBreak() {
+        return plugged && life !== "off";
+      },
       async stop() {
         silence();
         if (pacing !== null) clearInterval(pacing);

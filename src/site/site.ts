@@ -13,6 +13,8 @@ export interface Site {
   receive(message: Incoming): void;
   /** For telling, never for deciding. */
   state(): SiteState;
+  /** Events worked on so far: a loop that turns raises it. */
+  turns(): number;
   stop(): void;
 }
 
@@ -35,6 +37,7 @@ export function createSite(options: SiteOptions): Site {
   let running = false;
   let stopped = false;
   let signed = 0;
+  let turns = 0;
   let cancelWake: (() => void) | null = null;
 
   const emit = (event: Event): void => {
@@ -46,6 +49,7 @@ export function createSite(options: SiteOptions): Site {
       for (let next = inbox.shift(); next !== undefined && !stopped; next = inbox.shift()) {
         const step = stepSite(state, next, clock.monoMs());
         state = step.state;
+        turns++;
         for (const effect of step.effects) perform(effect);
       }
     } finally {
@@ -106,6 +110,7 @@ export function createSite(options: SiteOptions): Site {
     emit,
     receive: (message) => emit(receive(message, commandTopic, keys, entropy)),
     state: () => state,
+    turns: () => turns,
     stop() {
       stopped = true;
       cancelWake?.();

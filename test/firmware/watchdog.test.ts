@@ -5,9 +5,14 @@ describe("systemd's watchdog", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  function heardIn(ms: number, env: NodeJS.ProcessEnv): string[] {
+  function heardIn(ms: number, env: NodeJS.ProcessEnv, standing: string[] = []): string[] {
     const heard: string[] = [];
-    const watchdog = feedWatchdog((state) => heard.push(state), env, 100);
+    const watchdog = feedWatchdog(
+      () => standing,
+      (state) => heard.push(state),
+      env,
+      100,
+    );
     vi.advanceTimersByTime(ms);
     watchdog.stop();
     vi.advanceTimersByTime(ms);
@@ -16,6 +21,11 @@ describe("systemd's watchdog", () => {
 
   it("hears of a loop that turns three times per period, and no more once it stops", () => {
     expect(heardIn(60_000, { WATCHDOG_USEC: "60000000", WATCHDOG_PID: "100" })).toEqual(Array(3).fill("WATCHDOG=1"));
+  });
+
+  it("is told what stands still instead of being fed", () => {
+    const heard = heardIn(60_000, { WATCHDOG_USEC: "60000000" }, ["journal", "ports"]);
+    expect(heard).toEqual(Array(3).fill("STATUS=stands still: journal, ports"));
   });
 
   it("is not fed where nobody asked, or another process was asked", () => {

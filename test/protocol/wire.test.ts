@@ -43,6 +43,7 @@ describe("topics", () => {
       { name: "up/link/{uplink}", uplink: "lte" },
       { name: "up/birth" },
       { name: "up/state" },
+      { name: "up/telemetry" },
       { name: "up/event" },
       { name: "up/reply" },
       { name: "dn/command" },
