@@ -132,6 +132,8 @@ export function requestText(error: unknown, line: string, chip: Chip, offset: nu
   const place = `${line} of ${chip.label}`;
   if (code === "EBUSY") {
     const holder = kernel.lines(chip)[offset]?.consumer || "the kernel";
+    if (holder.startsWith("towpath:"))
+      return `${place} is kept for the controller ("${holder}"): it runs, or systemd keeps its lines until \`systemctl clean --what=fdstore towpath\`, which may move the relay`;
     return `${place} is held by "${holder}"; stop that program, or remove the overlay that takes the line`;
   }
   if (code === "EACCES" || code === "EPERM")

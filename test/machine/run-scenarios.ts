@@ -6,6 +6,8 @@ interface Run {
   readonly kind: "vm" | "pi";
   readonly scenarios: readonly Scenario[];
   start(options: StartOptions): Promise<Guest>;
+  /** What was started beside the machine ends too. */
+  end(): Promise<void>;
 }
 
 interface Failure {
@@ -72,7 +74,9 @@ async function tryAll({ kind, scenarios, start }: Run, keep: boolean): Promise<R
 export async function runScenarios(run: Run): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: "string" }, keep: { type: "boolean", default: false } } });
   const only = values.only ?? "";
-  const scenarios = run.scenarios.filter(({ name, on = run.kind }) => on === run.kind && name.includes(only));
+  const scenarios = run.scenarios.filter(
+    ({ name, on = run.kind }) => on === run.kind && only.split("|").some((part) => name.includes(part)),
+  );
   endOnSignals();
   let verdict: Record<string, unknown>;
   try {
@@ -84,6 +88,7 @@ export async function runScenarios(run: Run): Promise<void> {
     say(skipped ? `\n*** SKIPPED, nothing was tried on the ${run.kind}: ${problem} ***` : `FAILED  ${problem}`);
     verdict = skipped ? { ok: true, machine: run.kind, skipped: problem } : { ok: false, machine: run.kind, problem };
   }
+  await run.end();
   say(JSON.stringify(verdict));
   process.exit(verdict.ok === true ? 0 : 1);
 }

@@ -1,6 +1,15 @@
 import { runScenarios } from "./run-scenarios.ts";
+import { consoleScenarios } from "./scenarios/consoles.ts";
+import { siteScenarios } from "./scenarios/site.ts";
 import { LAID, smoke } from "./scenarios/smoke.ts";
+import { layOutSite } from "./site.ts";
 import { startVm } from "./start-vm.ts";
 
 /** `npm run test:vm`: scenarios on the x86-64 machine with a simulated GPIO header. */
-await runScenarios({ kind: "vm", start: (options) => startVm({ ...options, files: LAID }), scenarios: smoke });
+const site = await layOutSite("amd64", "pi4-optocoupler-8ch", false);
+await runScenarios({
+  kind: "vm",
+  start: (options) => startVm({ ...options, files: { ...LAID, ...site.files } }),
+  scenarios: [...smoke, ...siteScenarios(site, consoleScenarios(site))],
+  end: site.end,
+});

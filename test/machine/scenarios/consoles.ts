@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { plugCp2102 } from "../cp2102.ts";
+import { talkLinesIn } from "../far-end.ts";
+import type { Guest, Scenario } from "../guest.ts";
+import { type LaidSite, ready, SOCKET, sleep } from "../site.ts";
+
+/** Real adapters under an installed controller: pulled, moved, doubled, written to never. */
+
+const SITE = "/etc/towpath/site.yaml";
+
+async function consoleOf(guest: Guest, name: string): Promise<Record<string, unknown>> {
+  const out = await guest.expect(`towpath status --local ${SOCKET} --json`);
+  return JSON.parse(out).state.consoles[name] ?? {};
+}
+
+async function untilConsole(
+  guest: Guest,
+  name: string,
+  good: (one: Record<string, unknown>) => boolean,
+): Promise<void> {
+  let last: unknown = null;
+  for (let tries = 0; tries < 20; tries++) {
+    const now = await consoleOf(guest, name);
+    if (good(now)) return;
+    last = now;
+    await sleep(500);
+  }
+  throw new Error(`${name} is ${JSON.stringify(last)}`);
+}
+
+const up = ({ state }: Record<string, unknown>) => state === "up";
+
+/** Bytes that the driver sent to the adapter since the machine started. */
+const sentTo = (guest: Guest, n: number): number =>
+  guest.adapters.told(n).reduce((sum, event) => sum + (event.kind === "out" ? event.bytes.length : 0), 0);
+
+const logged = async (guest: Guest, name: string): Promise<readonly number[]> =>
+  talkLinesIn(await guest.expect(`towpath log one/${name} --all --raw --local ${SOCKET}`));
+
+/** In a config that this scenario alone has. */
+async function withSite(guest: Guest, change: (yaml: string) => string, work: () => Promise<void>): Promise<void> {
+  const before = (await guest.get(SITE)).toString();
+  const restart = async (text: string): Promise<void> => {
+    await guest.write(SITE, text);
+    const pid = await ready(guest);
+    await guest.expect("systemctl restart towpath", { timeoutMs: 120_000 });
+    await ready(guest, pid);
+  };
+  await restart(change(before));
+  try {
+    await work();
+  } finally {
+    await restart(before);
+  }
+}
+
+async function silentAtOpen(guest: Guest): Promise<void> {
+  // Opened for the first time since boot, under a number that no terminal had before, while the device talks.
+  const talks = [1, 2].map((n) => guest.adapters.console(n).talk(100));
+  const pid = await ready(guest);
+  await guest.expect("systemctl stop towpath; systemctl clean --what=fdstore towpath; sleep 1");
+  await guest.adapters.unplug(2);
+  await guest.adapters.plug(3, { serial: "CONSOLE2" });
+  const third = guest.adapters.console(3).talk(100);
+  await guest.expect("systemctl start towpath", { timeoutMs: 120_000 });
+  await ready(guest, pid);
+  await untilConsole(guest, "switch1", up);
+  await sleep(2_000);
+  for (const talk of [...talks, third]) talk.stop();
+  const sent = [1, 2, 3].map((n) => sentTo(guest, n));
+  process.stdout.write(
+    `        bytes sent to three devices that talked while their ports were opened: ${sent.join(", ")}\n`,
+  );
+  assert.deepEqual(sent, [0, 0, 0]);
+  await guest.adapters.unplug(3);
+  await guest.adapters.plug(2);
+  await untilConsole(guest, "switch1", up);
+}
+
+async function pulled(guest: Guest): Promise<void> {
+  await untilConsole(guest, "switch1", up);
+  for (const port of [undefined, 4]) {
+    const before = guest.adapters.console(2).talk(100);
+    await sleep(1_500);
+    await guest.adapters.unplug(2);
+    before.stop();
+    await untilConsole(guest, "switch1", ({ state, code }) => state === "down" && code === "console.missing");
+    await guest.adapters.plug(2, { serial: "CONSOLE2", ...(port === undefined ? {} : { port }) });
+    await untilConsole(guest, "switch1", up);
+    const after = guest.adapters.console(2).talk(100);
+    await sleep(1_500);
+    const said = after.stop();
+    await sleep(1_000);
+    const numbers = await logged(guest, "switch1");
+    assert.equal(numbers.at(-1), said - 1, `not captured again at ${port ?? "the same place"}`);
+    const stat = JSON.parse(await guest.expect("towpath journal stat /var/lib/towpath --json"));
+    assert.ok(stat.consoles.switch1.gaps > 0, JSON.stringify(stat));
+  }
+  await guest.adapters.unplug(2);
+  await guest.adapters.plug(2);
+  await untilConsole(guest, "switch1", up);
+}
+
+async function twins(guest: Guest): Promise<void> {
+  await untilConsole(guest, "router1", up);
+  const heard = guest.adapters.console(1).heardText();
+  await guest.adapters.plug(3, { serial: "CONSOLE1" });
+  await untilConsole(guest, "router1", ({ code }) => code === "console.quarantined");
+  assert.match(await guest.expect(`towpath ports --config ${SITE}`), /hub/);
+  await guest.adapters.unplug(3);
+  await untilConsole(guest, "router1", up);
+  assert.equal(guest.adapters.console(1).heardText(), heard, "something was written to a console in doubt");
+}
+
+async function cp2102(guest: Guest): Promise<void> {
+  const chip = await plugCp2102(guest, { serial: "SILABS7" });
+  const third = '\n  switch7: { port: { usb: "10c4:ea60", serial: SILABS7 }, baudRate: 115200 }\n';
+  await withSite(
+    guest,
+    (yaml) => yaml.trimEnd() + third,
+    async () => {
+      await untilConsole(guest, "switch7", up);
+      chip.say("switch7 says hello\n");
+      await guest.eventually(`towpath log one/switch7 --all --raw --local ${SOCKET} | grep -q 'switch7 says hello'`);
+      chip.lines({ cts: true, dsr: true, ri: false, dcd: true });
+      const told = chip.told().filter(({ kind }) => kind === "out");
+      assert.deepEqual(told, [], "something was written to it");
+      assert.match(JSON.stringify(await consoleOf(guest, "switch7")), /"dtr":true/);
+      chip.unplug();
+      await untilConsole(guest, "switch7", ({ state }) => state === "down");
+    },
+  );
+}
+
+const BREAK_SCRIPT = `
+const { createTtyPort } = await import("/usr/lib/towpath/src/console/tty-port.js");
+const { createSweeper } = await import("/usr/lib/towpath/src/console/sweeper.js");
+const path = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_CONSOLE2-if00-port0";
+const framing = { dataBits: 8, parity: "none", stopBits: 1 };
+const port = createTtyPort({ locate: () => path, baudRate: 9600, framing, flow: "none" }, createSweeper());
+await new Promise((up, down) => port.start({ up, down: (code, why) => down(new Error(why)), data() {} }));
+console.log(await port.sendBreak(300));
+await port.stop();
+`;
+
+async function breaks(guest: Guest): Promise<void> {
+  const pid = await ready(guest);
+  await guest.expect("systemctl stop towpath", { timeoutMs: 60_000 });
+  await guest.write("/tmp/break.mjs", BREAK_SCRIPT);
+  assert.equal(await guest.expect("node /tmp/break.mjs"), "true");
+  const told = guest.adapters.told(2).flatMap((event) => (event.kind === "break" ? [event] : []));
+  const begun = told.findLast(({ on }) => on);
+  const ended = told.at(-1);
+  assert.ok(begun !== undefined && ended !== undefined && !ended.on, JSON.stringify(told));
+  const longMs = ended.atMs - begun.atMs;
+  assert.ok(longMs >= 250 && longMs < 2_000, `a BREAK of ${longMs} ms`);
+  await guest.expect("systemctl start towpath", { timeoutMs: 120_000 });
+  await ready(guest, pid);
+}
+
+/** The contact of outlet a1 senses at s1, GPIO12: pulled down where the load has power. */
+async function observes(guest: Guest, operator: ReturnType<LaidSite["operator"]>): Promise<void> {
+  const contact = (fed: boolean) =>
+    guest.expect(`echo ${fed ? "pull-down" : "pull-up"} >/run/gpio-sim-pi/sim_gpio12/pull`);
+  const observing = (yaml: string) =>
+    yaml.replace("a1: { relay: 1,", "a1: { relay: 1, observe: { input: s1, within: 3s },");
+  await contact(true);
+  await withSite(guest, observing, async () => {
+    const obeyed = await operator.power("off", "router1", (reply) => {
+      if (reply.phase === "progress") void contact(false);
+    });
+    assert.deepEqual([obeyed?.phase, obeyed?.verdict], ["result", "verified"], JSON.stringify(obeyed));
+    await contact(false);
+    // The line goes to on, and the contact does not follow: a relay that is stuck.
+    const stuck = await operator.power("on", "router1");
+    assert.deepEqual([stuck?.verdict, stuck?.code], ["failed", "fact.disagrees"], JSON.stringify(stuck));
+    await contact(true);
+    await guest.eventually(`towpath status --local ${SOCKET} --json | grep -q '"observed":{"value":"on"'`);
+  });
+}
+
+async function examines(guest: Guest): Promise<void> {
+  const { out } = await guest.run(`towpath doctor --config ${SITE} --json`);
+  const findings: { check: string; level: string; what: string }[] = JSON.parse(
+    out.trim().split("\n").at(-1) ?? "",
+  ).findings;
+  const level = (check: string) => findings.filter((one) => one.check === check).map((one) => one.level);
+  const told = JSON.stringify(findings);
+  assert.deepEqual(level("lines.chip"), ["ok"], told);
+  assert.deepEqual(level("lines.held"), ["ok"], told);
+  assert.deepEqual(level("lines.release"), ["ok"], told);
+  assert.ok(
+    level("serial.modem-manager").every((one) => one !== "bad"),
+    told,
+  );
+  const holding =
+    "systemd-run -q --unit thief gpioset -c $(gpiodetect | sed -n 's/ .pinctrl.*//p' | head -1) 22=0; sleep 1";
+  await guest.expect(holding);
+  await withSite(
+    guest,
+    (yaml) => yaml.replace("a2: { relay: 2,", "a2: { relay: 3,"),
+    async () => {
+      const bad = (await guest.run(`towpath doctor --config ${SITE}`)).out;
+      assert.match(bad, /GPIO22.*held by "gpioset/);
+      const state = await guest.expect(`towpath events one --local ${SOCKET} --json | grep relay.unavailable`);
+      assert.match(state, /held by \\"gpioset/);
+    },
+  );
+  await guest.expect("systemctl stop thief");
+  const refused = await guest.run(`towpath doctor --relay 1 --yes --config ${SITE}`);
+  assert.equal(refused.code, 4, refused.out);
+  assert.match(refused.out, /holds the lines/);
+}
+
+export function consoleScenarios(site: LaidSite): readonly Scenario[] {
+  const operator = site.operator();
+  return [
+    {
+      name: "no byte goes to a device when its port is opened, though it talks at that moment",
+      on: "vm",
+      run: silentAtOpen,
+    },
+    {
+      name: "a cable pulled in mid-line and put back, here and elsewhere, is a gap and then the console again",
+      on: "vm",
+      run: pulled,
+    },
+    {
+      name: "a twin serial number closes the console until the twin is gone, and nothing is written to it",
+      on: "vm",
+      run: twins,
+    },
+    { name: "a CP2102 is a console like any other, with its modem lines in the status", on: "vm", run: cp2102 },
+    { name: "a BREAK reaches the adapter, as long as it was meant to be", on: "vm", run: breaks },
+    {
+      name: "a contact that follows verifies a command, one that does not fails it",
+      on: "vm",
+      run: (guest) => observes(guest, operator),
+    },
+    {
+      name: "the doctor sees chip, lines and store, names a thief of a line, and the site runs without that line",
+      on: "vm",
+      run: examines,
+    },
+  ];
+}
