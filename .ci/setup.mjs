@@ -36,6 +36,7 @@ const PROGRAMS = {
     strip: "binutils",
     "dpkg-deb": "dpkg",
     setpriv: "util-linux",
+    mosquitto: "mosquitto",
   },
 };
 

@@ -1,4 +1,5 @@
 import { MOMENTS, type Moment, outletWhile } from "../src/config/board.ts";
+import { bootPins } from "../src/config/boot-pins.ts";
 import type { Problem } from "../src/config/config.ts";
 import { scanAdapters } from "../src/console/adapters.ts";
 import type { Code } from "../src/core/codes.ts";
@@ -28,12 +29,14 @@ export interface CheckReport {
   readonly ok: boolean;
   readonly problems: readonly Problem[];
   readonly outlets: Readonly<Record<string, Readonly<Record<Moment, string>>>>;
+  /** What belongs into the Pi's config.txt for these outlets; empty where nothing does. */
+  readonly bootPins: string;
 }
 
 /** Reads and checks, makes nothing. */
 export function checkSite(configFile: string, insecureLab: boolean): CheckReport {
   const loaded = loadConfig(configFile, { insecureLab, mayFallBack: false });
-  if (!loaded.ok) return { ok: false, problems: loaded.problems, outlets: {} };
+  if (!loaded.ok) return { ok: false, problems: loaded.problems, outlets: {}, bootPins: "" };
   const { config } = loaded;
   const wrong = trustFileProblem(config);
   if (wrong !== null) {
@@ -42,17 +45,18 @@ export function checkSite(configFile: string, insecureLab: boolean): CheckReport
       what: `${config.trustFile} ${wrong}`,
       todo: "Make it with `towpath trust init` and `towpath trust sign`.",
     };
-    return { ok: false, problems: [problem], outlets: {} };
+    return { ok: false, problems: [problem], outlets: {}, bootPins: "" };
   }
   const files = machineFiles();
   const shared = sharedPortProblems(boundPorts(config, scanAdapters(files), files));
-  if (shared.length > 0) return { ok: false, problems: shared, outlets: {} };
+  if (shared.length > 0) return { ok: false, problems: shared, outlets: {}, bootPins: "" };
   const outlets = Object.values(config.plan.outlets).flatMap(({ name, contact, relay }) => {
     const onBoard = config.board.relays[relay];
     if (onBoard === undefined) return [];
     return [[name, Object.fromEntries(MOMENTS.map((moment) => [moment, outletWhile(onBoard, contact, moment)]))]];
   });
-  return { ok: true, problems: [], outlets: Object.fromEntries(outlets) };
+  const used = Object.values(config.plan.outlets).map(({ relay }) => relay);
+  return { ok: true, problems: [], outlets: Object.fromEntries(outlets), bootPins: bootPins(config.board, used) };
 }
 
 export async function runController(args: ControllerArgs): Promise<Controller> {

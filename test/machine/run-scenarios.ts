@@ -4,11 +4,16 @@ import { requirePrograms, Unavailable } from "./requirements.ts";
 
 interface Run {
   readonly kind: "vm" | "pi";
+  /** Of the machine itself. */
+  readonly smoke: readonly Scenario[];
   readonly scenarios: readonly Scenario[];
   start(options: StartOptions): Promise<Guest>;
   /** What was started beside the machine ends too. */
   end(): Promise<void>;
 }
+
+/** The first of them: what every other scenario stands on. */
+const SMOKE_ALWAYS = 2;
 
 interface Failure {
   readonly name: string;
@@ -52,7 +57,10 @@ async function stay(guest: Guest): Promise<void> {
   await new Promise(() => setInterval(() => undefined, 60_000));
 }
 
-async function tryAll({ kind, scenarios, start }: Run, keep: boolean): Promise<Record<string, unknown>> {
+async function tryAll(
+  { kind, scenarios, start }: Omit<Run, "smoke" | "end">,
+  keep: boolean,
+): Promise<Record<string, unknown>> {
   const begun = performance.now();
   requirePrograms(kind);
   say(`${kind}: ${scenarios.length} scenarios; the machine starts (its image is built first when there is none)`);
@@ -72,9 +80,15 @@ async function tryAll({ kind, scenarios, start }: Run, keep: boolean): Promise<R
 
 /** A machine's whole run: starts it, tries the scenarios in order, ends with one JSON line and an exit code. */
 export async function runScenarios(run: Run): Promise<void> {
-  const { values } = parseArgs({ options: { only: { type: "string" }, keep: { type: "boolean", default: false } } });
+  const { values } = parseArgs({
+    options: {
+      only: { type: "string" },
+      keep: { type: "boolean", default: false },
+      smoke: { type: "boolean", default: false },
+    },
+  });
   const only = values.only ?? "";
-  const scenarios = run.scenarios.filter(
+  const scenarios = [...run.smoke.slice(0, values.smoke ? undefined : SMOKE_ALWAYS), ...run.scenarios].filter(
     ({ name, on = run.kind }) => on === run.kind && only.split("|").some((part) => name.includes(part)),
   );
   endOnSignals();

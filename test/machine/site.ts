@@ -32,7 +32,7 @@ export interface Operator {
   status(): Promise<Readonly<Record<string, unknown>>>;
 }
 
-const siteYaml = (board: string, observe: boolean): string => `site: one
+const siteYaml = (board: string): string => `site: one
 fleet: acme
 data: /var/lib/towpath
 board: ${board}
@@ -41,7 +41,7 @@ journal: { capture: 8MB, ledger: 2MB }
 controller: { poweredBy: none }
 link: { brokers: [ "mqtt://192.168.50.100:1883" ] }
 outlets:
-  a1: { relay: 1, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h${observe ? ", observe: { input: s1, within: 3s }" : ""} }
+  a1: { relay: 1, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h }
   a2: { relay: 2, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h }
 devices:
   router1: { outlets: [a1], consoles: [router1] }
@@ -63,7 +63,7 @@ RuntimeWatchdogSec=off
 RebootWatchdogSec=off
 `;
 
-export async function layOutSite(arch: "amd64" | "arm64", board: string, observe: boolean): Promise<LaidSite> {
+export async function layOutSite(arch: "amd64" | "arm64", board: string): Promise<LaidSite> {
   const folder = mkdtempSync(join(tmpdir(), "towpath-site-"));
   const alice = newKey();
   const operators = { alice: { key: alice, role: "operator" } };
@@ -74,7 +74,7 @@ export async function layOutSite(arch: "amd64" | "arm64", board: string, observe
   const files = {
     [FIRST]: pack(arch, folder, []),
     [NEXT]: pack(arch, folder, ["--version", NEXT_VERSION]),
-    "/etc/towpath/site.yaml": file("site.yaml", siteYaml(board, observe)),
+    "/etc/towpath/site.yaml": file("site.yaml", siteYaml(board)),
     "/etc/towpath/trust.json": file("trust.json", trustText({ fleet: "acme", epoch: 1, root: newKey(), operators })),
     "/etc/systemd/system/towpath.service.d/lab.conf": file("lab.conf", LAB),
     ...(arch === "arm64" ? { "/etc/systemd/system.conf.d/99-qemu.conf": file("qemu.conf", NO_HARDWARE_WATCHDOG) } : {}),

@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { type Client, openClient, sleep } from "../../src/operator/client.ts";
 import type { Settings } from "../../src/operator/settings.ts";
 import { newId, operate, select } from "../../src/operator/switching.ts";
+import { tortureOnMachine } from "../machine/torture.ts";
 import { type Random, seeded } from "../sim/random.ts";
 import { inProcessSigner, newKey, trustText } from "../trust.ts";
 
@@ -20,8 +21,16 @@ const { values } = parseArgs({
     idle: { type: "string", default: "50" },
     seed: { type: "string", default: "1" },
     built: { type: "boolean" },
+    /** sim: the simulated board, here; vm, pi: the installed package on a machine with a real driver. */
+    on: { type: "string", default: "sim" },
   },
 });
+if (values.on === "vm" || values.on === "pi") {
+  const verdict = await tortureOnMachine(values.on, Number(values.n), Number(values.seed));
+  process.stdout.write(`${JSON.stringify(verdict)}\n`);
+  process.exit(verdict.ok === true ? 0 : 1);
+}
+if (values.on !== "sim") throw new Error("--on sim, vm or pi");
 const kills = Number(values.n);
 const idle = Number(values.idle);
 const random: Random = seeded(Number(values.seed));

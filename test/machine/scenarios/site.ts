@@ -78,7 +78,7 @@ export function siteScenarios(site: LaidSite, between: readonly Scenario[] = [])
     const said = talk.stop();
     assert.ok(said > 20, `the far end said only ${said} lines`);
     const read = async () =>
-      talkLinesIn(await guest.expect(`towpath log one/router1 --all --raw --local ${SOCKET}`)).slice(-said);
+      talkLinesIn((await guest.run(`towpath log one/router1 --all --raw --local ${SOCKET}`)).out).slice(-said);
     let heard = await read();
     for (let tries = 0; heard.length < said && tries < 5; tries++) heard = await read();
     assert.deepEqual(

@@ -207,7 +207,7 @@ async function cp2102(guest: Guest): Promise<void> {
   await guest.eventually(`! test -e ${tty}`);
 }
 
-/** A machine that works, from outside and from inside. */
+/** A machine that works, from outside and from inside: with `--smoke` all of it, else what the rest stands on. */
 export const smoke: readonly Scenario[] = [
   { name: "Debian runs under systemd, with nothing failed and the right time", run: isDebian },
   { name: "a line that gpioset drives is seen from outside, and each call once in the trace", run: drives },
