@@ -87,6 +87,7 @@ function showState(state: Json, how: string): void {
   );
   for (const [name, item] of links) print(`  path ${pathText(name, asRecord(item) ?? {}, Number(state.mono))}`);
   print(`  storage ${storage?.state === "ok" ? "ok" : paint("red", `degraded: ${safe(String(storage?.detail))}`)}`);
+  showMachine(asRecord(site.machine)?.findings);
   print(`  key ${safe(String(state.key))}`);
   const outlets = asRecord(state.outlets) ?? {};
   for (const [name, item] of Object.entries(asRecord(state.devices) ?? {}))
@@ -100,6 +101,15 @@ function showState(state: Json, how: string): void {
     print(
       `  ${paint("yellow", "running")} ${safe(String(pending?.verb))} by ${safe(String(pending?.by))}: ${safe(String(pending?.doing))} ${safe(String(pending?.id))}`,
     );
+  }
+}
+
+/** What `doctor` finds bad, and what to do about it. */
+function showMachine(findings: unknown): void {
+  for (const finding of Array.isArray(findings) ? findings.map(asRecord) : []) {
+    const level = finding?.level === "bad" ? paint("red", "bad") : paint("yellow", "warn");
+    print(`  machine ${level}: ${safe(String(finding?.what))}`);
+    print(`    → ${safe(String(finding?.todo))}`);
   }
 }
 
@@ -154,6 +164,7 @@ async function showConsoles(client: Client, who: Who | null, state: Json): Promi
     print(
       `\n  console ${paint("bold", safe(name))}  ${up ? paint("green", "up") : paint("red", safe(String(console.state ?? "not opened yet")))}${why}`,
     );
+    showLine(asRecord(console.line));
     const tail = await readRange(client, who, name, { last: 600 });
     if (!tail.ok) continue;
     const cutter = new LineCutter();
@@ -161,6 +172,18 @@ async function showConsoles(client: Client, who: Who | null, state: Json): Promi
     for (const line of lines.slice(-3))
       print(paint("dim", `    | ${new ConsoleText().push(line.bytes, true).slice(0, 120)}`));
   }
+}
+
+/** What the driver tells of the line: only what is not as it should be is worth a line at night. */
+function showLine(line: Json | null): void {
+  const errors = Object.entries(asRecord(line?.errors) ?? {}).filter(([, count]) => Number(count) > 0);
+  if (errors.length > 0)
+    print(
+      paint(
+        "yellow",
+        `    line errors: ${errors.map(([what, count]) => `${safe(what)} ${safe(String(count))}`).join(", ")}`,
+      ),
+    );
 }
 
 /** One line a site, from what the broker keeps. */
