@@ -1,7 +1,8 @@
+import { closeSync, constants, openSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Port } from "../../src/console/port.ts";
 import { createSweeper } from "../../src/console/sweeper.ts";
-import { createTtyPort } from "../../src/console/tty-port.ts";
+import { createTtyPort, type Keeper } from "../../src/console/tty-port.ts";
 import { createSimDevice } from "../../src/sim/device.ts";
 import { openPty } from "../pty.ts";
 
@@ -236,5 +237,70 @@ describe("bytes that the kernel kept", () => {
     pty.say("said while nobody listened\r\n");
     expect(await listen(createTtyPort(options, createSweeper()))).toContain("said while nobody listened");
     pty.close();
+  });
+});
+
+describe("a terminal that is kept while the program is away", () => {
+  /** Keeps a descriptor of its own, as systemd does. */
+  function keeper(): Keeper & { kept(): boolean } {
+    let mine: number | null = null;
+    return {
+      kept: () => mine !== null,
+      take: () => (mine === null ? null : openSync(`/proc/self/fd/${mine}`, constants.O_RDWR | constants.O_NONBLOCK)),
+      put(fd) {
+        mine = openSync(`/proc/self/fd/${fd}`, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY);
+      },
+      remove() {
+        if (mine !== null) closeSync(mine);
+        mine = null;
+      },
+    };
+  }
+
+  const options = {
+    baudRate: 9_600,
+    framing: { dataBits: 8 as const, parity: "none" as const, stopBits: 1 as const },
+    flow: "none" as const,
+  };
+
+  async function life(path: string, kept: Keeper): Promise<{ port: Port; said: () => string; told: string[] }> {
+    const told: string[] = [];
+    let said = "";
+    const port = createTtyPort({ ...options, locate: () => path, keeper: kept }, createSweeper());
+    port.start({
+      up: () => told.push("up"),
+      down: (code) => told.push(code),
+      data: (bytes) => (said += Buffer.from(bytes).toString()),
+    });
+    await within(3_000, () => told.length > 0);
+    return { port, said: () => said, told };
+  }
+
+  it("goes on listening: what is said meanwhile is there, whole and in order", async () => {
+    const pty = openPty();
+    const kept = keeper();
+    const first = await life(pty.path, kept);
+    pty.say("before ");
+    await within(3_000, () => first.said() === "before ");
+    await first.port.stop();
+    for (let n = 0; n < 100; n++) pty.say(`line ${n}\n`);
+    const second = await life(pty.path, kept);
+    await within(3_000, () => second.said().includes("line 99\n"));
+    expect(second.said()).toBe(Array.from({ length: 100 }, (_, n) => `line ${n}\n`).join(""));
+    expect(pty.heard()).toBe("");
+    await second.port.stop();
+    kept.remove();
+    pty.close();
+  });
+
+  it("is given up when it hung up, so that its number is free for the adapter that returns", async () => {
+    const pty = openPty();
+    const kept = keeper();
+    const { port, told } = await life(pty.path, kept);
+    expect(kept.kept()).toBe(true);
+    pty.close();
+    await within(3_000, () => told.includes("console.missing"));
+    expect(kept.kept()).toBe(false);
+    await port.stop();
   });
 });

@@ -140,3 +140,46 @@ describe("what others see", () => {
     expect(bench.drives).toEqual([]);
   });
 });
+
+describe("the machine under a site", () => {
+  const finding = (level: "warn" | "bad", what: string) => ({ check: "card.space", level, what, todo: "Make room." });
+  const items = (bench: Bench) => JSON.parse(bench.state.items["site/machine"]?.json ?? "null");
+
+  it("what is wrong with it is state; figures that only change in its words are not sent again", () => {
+    const bench = new Bench();
+    bench.emit({ type: "machine-checked", findings: [finding("warn", "7 % are free")] });
+    const rev = bench.state.items["site/machine"]?.rev;
+    bench.emit({ type: "machine-checked", findings: [finding("warn", "6 % are free")] });
+    expect([items(bench).findings[0].what, bench.state.items["site/machine"]?.rev]).toEqual(["7 % are free", rev]);
+    bench.emit({ type: "machine-checked", findings: [finding("bad", "1 % is free")] });
+    expect(items(bench).findings).toEqual([finding("bad", "1 % is free")]);
+    bench.emit({ type: "machine-checked", findings: [] });
+    expect(items(bench).findings).toEqual([]);
+  });
+
+  it("what a console's driver counts is part of the console's state, and gone with the port", () => {
+    const bench = new Bench();
+    const errors = { framing: 3, parity: 0, breaks: 1, overrun: 0 };
+    bench.emit({ type: "console-changed", console: "router1", state: "up", code: null, detail: "" });
+    bench.emit({ type: "console-line", console: "router1", modem: { cts: true }, errors });
+    expect(bench.state.consoles.router1?.line).toEqual({ modem: { cts: true }, errors });
+    bench.emit({ type: "console-changed", console: "router1", state: "down", code: "console.missing", detail: "" });
+    expect(bench.state.consoles.router1?.line).toBeUndefined();
+  });
+
+  it("an outlet that is not as it was commanded is told at the start, and nothing is switched", () => {
+    const bench = new Bench();
+    bench.order("off", "nas1");
+    bench.pass(60_000);
+    const [outlet = ""] = bench.plan.devices.nas1?.outlets ?? [];
+    const relay = bench.plan.outlets[outlet]?.relay ?? 0;
+    bench.lines[relay] = !bench.lines[relay];
+    const drives = bench.drives.length;
+    bench.start(bench.state.durable, TRUST, 8);
+    const drift = bench.records.filter((record) => record.kind === "config" && record.code === "outlet.drift");
+    expect(drift.map((record) => record.kind === "config" && record.detail)).toEqual([
+      `${outlet}: commanded off, driven on`,
+    ]);
+    expect(bench.drives.length).toBe(drives);
+  });
+});
