@@ -15,6 +15,10 @@ interface Run {
 /** The first of them: what every other scenario stands on. */
 const SMOKE_ALWAYS = 2;
 
+/** What whoever reads of a failure asks first. */
+const LAST_WORDS =
+  "cat /proc/uptime; journalctl -u towpath -o short-monotonic --no-pager 2>/dev/null | cut -c 1-300 | tail -n 25";
+
 interface Failure {
   readonly name: string;
   readonly problem: string;
@@ -44,6 +48,8 @@ async function tryOne(guest: Guest, scenario: Scenario): Promise<Failure | null>
     say(`FAILED  ${seconds(begun).padStart(8)}  ${scenario.name}\n${problem.replace(/^/gm, "        ")}`);
     if (thrown instanceof Error)
       say((thrown.stack ?? "").split("\n    at ").slice(1, 6).join("\n        ").replace(/^/, "        "));
+    const { out } = await guest.run(LAST_WORDS).catch((error: unknown) => ({ out: String(error) }));
+    say(out.replace(/^/gm, "        | "));
     return { name: scenario.name, problem: problem.slice(0, 500) };
   }
 }
