@@ -105,7 +105,7 @@ describe("a fresh port", () => {
   it("is set raw and without echo before anybody but udev can open it", () => {
     const [program, ...more] = apply(port({ vendor: "0403", driver: "ftdi_sio" })).programs;
     expect(more).toEqual([]);
-    expect(program).toMatch(/^\/usr\/bin\/stty -F \$devnode raw -echo .*-hupcl clocal$/);
+    expect(program).toMatch(/^\/usr\/bin\/stty -F \$devnode -drain raw -echo .*-hupcl clocal$/);
     expect(rules.flat().filter(({ key }) => key === "RUN")).toEqual([]);
   });
 
