@@ -105,6 +105,11 @@ export function siteScenarios(site: LaidSite, between: readonly Scenario[] = [])
     }
     const sources = (await logLines(guest, "relay.taken-over")).slice(-2).map(({ source }) => source);
     assert.deepEqual(sources, ["stored", "stored"]);
+    assert.equal(
+      await guest.expect("systemctl show -p NFileDescriptorStore --value towpath"),
+      "4",
+      "lines and terminals",
+    );
   };
 
   const hangs = async (guest: Guest): Promise<void> => {
