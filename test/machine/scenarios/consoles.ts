@@ -2,30 +2,38 @@ import assert from "node:assert/strict";
 import { plugCp2102 } from "../cp2102.ts";
 import { talkLinesIn } from "../far-end.ts";
 import type { Guest, Scenario } from "../guest.ts";
-import { type LaidSite, ready, SOCKET, sleep } from "../site.ts";
+import { type LaidSite, type Operator, ready, SOCKET, sleep } from "../site.ts";
 
 /** Real adapters under an installed controller: pulled, moved, doubled, written to never. */
 
 const SITE = "/etc/towpath/site.yaml";
 
-async function consoleOf(guest: Guest, name: string): Promise<Record<string, unknown>> {
-  const out = await guest.expect(`towpath status --local ${SOCKET} --json`);
-  return JSON.parse(out).state.consoles[name] ?? {};
+type Consoles = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** Asked from outside: a command in the emulated machine takes seconds to start. */
+async function consoleOf({ operator }: Site, name: string): Promise<Readonly<Record<string, unknown>>> {
+  return ((await operator.status()).consoles as Consoles | undefined)?.[name] ?? {};
 }
 
 async function untilConsole(
-  guest: Guest,
+  site: Site,
   name: string,
-  good: (one: Record<string, unknown>) => boolean,
+  good: (one: Readonly<Record<string, unknown>>) => boolean,
 ): Promise<void> {
   let last: unknown = null;
-  for (let tries = 0; tries < 20; tries++) {
-    const now = await consoleOf(guest, name);
+  for (let tries = 0; tries < 60; tries++) {
+    const now = await consoleOf(site, name);
     if (good(now)) return;
     last = now;
     await sleep(500);
   }
   throw new Error(`${name} is ${JSON.stringify(last)}`);
+}
+
+/** A machine with an installed site, and its operator. */
+interface Site {
+  readonly guest: Guest;
+  readonly operator: Operator;
 }
 
 const up = ({ state }: Record<string, unknown>) => state === "up";
@@ -55,16 +63,17 @@ async function withSite(guest: Guest, change: (yaml: string) => string, work: ()
 }
 
 /** Whoever has opened a port before, for the kernel remembers a number's settings: nothing is sent, ever. */
-async function silentAtOpen(guest: Guest): Promise<void> {
+async function silentAtOpen(site: Site): Promise<void> {
+  const { guest } = site;
   const talks = [1, 2].map((n) => guest.adapters.console(n).talk(100));
-  for (const name of ["router1", "switch1"]) await untilConsole(guest, name, up);
+  for (const name of ["router1", "switch1"]) await untilConsole(site, name, up);
   const before = [1, 2].map((n) => sentTo(guest, n));
   const pid = await ready(guest);
   await guest.expect("systemctl stop towpath; systemctl clean --what=fdstore towpath; systemctl start towpath", {
     timeoutMs: 120_000,
   });
   await ready(guest, pid);
-  for (const name of ["router1", "switch1"]) await untilConsole(guest, name, up);
+  for (const name of ["router1", "switch1"]) await untilConsole(site, name, up);
   await sleep(1_000);
   for (const talk of talks) talk.stop();
   assert.deepEqual(
@@ -80,7 +89,8 @@ const ECHO_ENDS_MS = 1_000;
  * A terminal that the kernel has just made echoes until somebody makes it raw, which nobody can do before it is open.
  * The rule at plug time makes that as short as it can be: what is sent then is measured, and nothing comes after.
  */
-async function firstOpen(guest: Guest): Promise<void> {
+async function firstOpen(site: Site): Promise<void> {
+  const { guest } = site;
   const chip = await plugCp2102(guest, { serial: "FRESH1" });
   const talk = setInterval(
     () =>
@@ -97,7 +107,7 @@ async function firstOpen(guest: Guest): Promise<void> {
       guest,
       (yaml) => yaml.trimEnd() + third,
       async () => {
-        await untilConsole(guest, "fresh1", up);
+        await untilConsole(site, "fresh1", up);
         await sleep(1_000);
       },
     );
@@ -120,16 +130,17 @@ async function firstOpen(guest: Guest): Promise<void> {
   chip.unplug();
 }
 
-async function pulled(guest: Guest): Promise<void> {
-  await untilConsole(guest, "switch1", up);
+async function pulled(site: Site): Promise<void> {
+  const { guest } = site;
+  await untilConsole(site, "switch1", up);
   for (const port of [undefined, 4]) {
     const before = guest.adapters.console(2).talk(100);
     await sleep(1_500);
     await guest.adapters.unplug(2);
     before.stop();
-    await untilConsole(guest, "switch1", ({ state, code }) => state === "down" && code === "console.missing");
+    await untilConsole(site, "switch1", ({ state, code }) => state === "down" && code === "console.missing");
     await guest.adapters.plug(2, { serial: "CONSOLE2", ...(port === undefined ? {} : { port }) });
-    await untilConsole(guest, "switch1", up);
+    await untilConsole(site, "switch1", up);
     const after = guest.adapters.console(2).talk(100);
     await sleep(1_500);
     const said = after.stop();
@@ -141,36 +152,38 @@ async function pulled(guest: Guest): Promise<void> {
   }
   await guest.adapters.unplug(2);
   await guest.adapters.plug(2);
-  await untilConsole(guest, "switch1", up);
+  await untilConsole(site, "switch1", up);
 }
 
-async function twins(guest: Guest): Promise<void> {
-  await untilConsole(guest, "router1", up);
+async function twins(site: Site): Promise<void> {
+  const { guest } = site;
+  await untilConsole(site, "router1", up);
   const heard = guest.adapters.console(1).heardText();
   await guest.adapters.plug(3, { serial: "CONSOLE1" });
-  await untilConsole(guest, "router1", ({ code }) => code === "console.quarantined");
+  await untilConsole(site, "router1", ({ code }) => code === "console.quarantined");
   assert.match(await guest.expect(`towpath ports --config ${SITE}`), /hub/);
   await guest.adapters.unplug(3);
-  await untilConsole(guest, "router1", up);
+  await untilConsole(site, "router1", up);
   assert.equal(guest.adapters.console(1).heardText(), heard, "something was written to a console in doubt");
 }
 
-async function cp2102(guest: Guest): Promise<void> {
+async function cp2102(site: Site): Promise<void> {
+  const { guest } = site;
   const chip = await plugCp2102(guest, { serial: "SILABS7" });
   const third = '\n  switch7: { port: { usb: "10c4:ea60", serial: SILABS7 }, baudRate: 115200 }\n';
   await withSite(
     guest,
     (yaml) => yaml.trimEnd() + third,
     async () => {
-      await untilConsole(guest, "switch7", up);
+      await untilConsole(site, "switch7", up);
       chip.say("switch7 says hello\n");
       await guest.eventually(`towpath log one/switch7 --all --raw --local ${SOCKET} | grep -q 'switch7 says hello'`);
       chip.lines({ cts: true, dsr: true, ri: false, dcd: true });
       const told = chip.told().filter(({ kind }) => kind === "out");
       assert.deepEqual(told, [], "something was written to it");
-      assert.match(JSON.stringify(await consoleOf(guest, "switch7")), /"dtr":true/);
+      assert.match(JSON.stringify(await consoleOf(site, "switch7")), /"dtr":true/);
       chip.unplug();
-      await untilConsole(guest, "switch7", ({ state }) => state === "down");
+      await untilConsole(site, "switch7", ({ state }) => state === "down");
     },
   );
 }
@@ -186,7 +199,8 @@ console.log(await port.sendBreak(300));
 await port.stop();
 `;
 
-async function breaks(guest: Guest): Promise<void> {
+async function breaks(site: Site): Promise<void> {
+  const { guest } = site;
   const pid = await ready(guest);
   await guest.expect("systemctl stop towpath", { timeoutMs: 60_000 });
   await guest.write("/tmp/break.mjs", BREAK_SCRIPT);
@@ -202,7 +216,7 @@ async function breaks(guest: Guest): Promise<void> {
 }
 
 /** The contact of outlet a1 senses at s1, GPIO12: pulled down where the load has power. */
-async function observes(guest: Guest, operator: ReturnType<LaidSite["operator"]>): Promise<void> {
+async function observes({ guest, operator }: Site): Promise<void> {
   const contact = (fed: boolean) =>
     guest.expect(`echo ${fed ? "pull-down" : "pull-up"} >/run/gpio-sim-pi/sim_gpio12/pull`);
   const observing = (yaml: string) =>
@@ -222,7 +236,7 @@ async function observes(guest: Guest, operator: ReturnType<LaidSite["operator"]>
   });
 }
 
-async function examines(guest: Guest): Promise<void> {
+async function examines({ guest }: Site): Promise<void> {
   const { out } = await guest.run(`towpath doctor --config ${SITE} --json`);
   const findings: { check: string; level: string; what: string }[] = JSON.parse(
     out.trim().split("\n").at(-1) ?? "",
@@ -255,36 +269,19 @@ async function examines(guest: Guest): Promise<void> {
   assert.match(refused.out, /holds the lines/);
 }
 
+/** Names of what is tried, in order. */
+const TRIED: readonly (readonly [name: string, run: (site: Site) => Promise<void>])[] = [
+  ["no byte goes to a device when its port is opened again, though it talks at that moment", silentAtOpen],
+  ["the first open of a new number may echo for a moment, and never later", firstOpen],
+  ["a cable pulled in mid-line and put back, here and elsewhere, is a gap and then the console again", pulled],
+  ["a twin serial number closes the console until the twin is gone, and nothing is written to it", twins],
+  ["a CP2102 is a console like any other, with its modem lines in the status", cp2102],
+  ["a BREAK reaches the adapter, as long as it was meant to be", breaks],
+  ["a contact that follows verifies a command, one that does not fails it", observes],
+  ["the doctor sees chip, lines and store, names a thief of a line, and the site runs without that line", examines],
+];
+
 export function consoleScenarios(site: LaidSite): readonly Scenario[] {
   const operator = site.operator();
-  return [
-    {
-      name: "no byte goes to a device when its port is opened again, though it talks at that moment",
-      on: "vm",
-      run: silentAtOpen,
-    },
-    { name: "the first open of a new number may echo for a moment, and never later", on: "vm", run: firstOpen },
-    {
-      name: "a cable pulled in mid-line and put back, here and elsewhere, is a gap and then the console again",
-      on: "vm",
-      run: pulled,
-    },
-    {
-      name: "a twin serial number closes the console until the twin is gone, and nothing is written to it",
-      on: "vm",
-      run: twins,
-    },
-    { name: "a CP2102 is a console like any other, with its modem lines in the status", on: "vm", run: cp2102 },
-    { name: "a BREAK reaches the adapter, as long as it was meant to be", on: "vm", run: breaks },
-    {
-      name: "a contact that follows verifies a command, one that does not fails it",
-      on: "vm",
-      run: (guest) => observes(guest, operator),
-    },
-    {
-      name: "the doctor sees chip, lines and store, names a thief of a line, and the site runs without that line",
-      on: "vm",
-      run: examines,
-    },
-  ];
+  return TRIED.map(([name, run]) => ({ name, on: "vm", run: (guest) => run({ guest, operator }) }));
 }
