@@ -27,7 +27,9 @@ export async function clickRelay(clicking: Clicking): Promise<Clicked> {
   const { config, relay } = clicking;
   const wire = config.board.relays[relay];
   if (wire === undefined) return { ok: false, why: `the board has no relay ${relay}` };
-  const lock = existsSync(config.data) ? lockFile(join(config.data, "lock")) : { release: () => undefined };
+  // Never made here: a lock that root made would keep the controller's own user out for good.
+  const lockPath = join(config.data, "lock");
+  const lock = existsSync(lockPath) ? lockFile(lockPath, "existing") : { release: () => undefined };
   if (lock === null) {
     const why = `the controller of ${config.data} runs and holds the lines; use \`towpath power cycle\`, or stop it first`;
     return { ok: false, why };

@@ -72,7 +72,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   // What can be refused is refused before anything is made.
   const trust = loadTrust(config, verifier);
   if (!existsSync(config.data)) mkdirSync(config.data);
-  const lock = lockFile(join(config.data, "lock"));
+  const lock = lockData(config.data);
   if (lock === null)
     throw new StartRefused(`another controller runs on ${config.data}; stop it, or use another data folder`);
   const siteKey = loadSiteKey(join(config.data, "site.key"), `${config.plan.fleet}/${config.plan.site}`);
@@ -188,6 +188,17 @@ export async function startController(options: ComposeOptions): Promise<Controll
       lock.release();
     },
   };
+}
+
+function lockData(data: string): ReturnType<typeof lockFile> {
+  try {
+    return lockFile(join(data, "lock"));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new StartRefused(
+      `${data} cannot be written (${code}); give it to the controller's user: chown -R towpath ${data}`,
+    );
+  }
 }
 
 function journalOptions(config: SiteConfig): Parameters<typeof openJournal>[0] {

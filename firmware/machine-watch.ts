@@ -30,7 +30,7 @@ export function watchMachine(options: MachineWatchOptions): MachineWatch {
   const { config, kernel, adapters } = options;
   let looks = 0;
   const look = (): void => {
-    const findings = diagnose(machineFacts({ adapters, ...gpioFacts(kernel) }), config);
+    const findings = findingsNow(() => diagnose(machineFacts({ adapters, ...gpioFacts(kernel) }), config));
     options.findings(findings.flatMap(asBad));
     if (looks++ % TELL_EVERY === 0) options.telemetry(measures(findings));
   };
@@ -43,6 +43,16 @@ export function watchMachine(options: MachineWatchOptions): MachineWatch {
       clearInterval(timer);
     },
   };
+}
+
+/** A look that fails must not end the controller that it looks at. */
+function findingsNow(look: () => Finding[]): Finding[] {
+  try {
+    return look();
+  } catch (error) {
+    const todo = "Run `towpath doctor` on site, and report what it says.";
+    return [{ check: "doctor", level: "warn", what: `the machine could not be looked at: ${String(error)}`, todo }];
+  }
 }
 
 function asBad({ check, level, what, todo }: Finding): MachineFinding[] {

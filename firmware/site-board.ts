@@ -12,7 +12,8 @@ export interface SiteBoard {
   readonly lines: Lines;
   /** What could not be had. */
   readonly notes: readonly { readonly code: Code; readonly detail: string }[];
-  senseInputs(sensed: (input: string, present: boolean) => void): void;
+  /** `present` is null when the input cannot be read any more. */
+  senseInputs(sensed: (input: string, present: boolean | null) => void): void;
   stop(): void;
 }
 
@@ -26,15 +27,17 @@ export function openSiteBoard(config: SiteConfig, { kernel, store, log }: SiteBo
   const lines = openGpioLines(relayLines(config), { kernel, store });
   for (const [relay, source] of lines.sources) {
     const { line } = config.board.relays[relay] ?? {};
-    log({ level: "info", code: "relay.taken-over", relay, line, source, high: lines.read(relay) });
+    log({ level: "info", code: "relay.taken-over", relay, line, source, high: levelOf(lines, relay) });
   }
   let inputs: { stop(): void } | null = null;
   return {
     lines,
     notes: [...lines.faults].map(([relay, why]) => ({ code: "relay.unavailable", detail: `relay ${relay}: ${why}` })),
     senseInputs(sensed) {
-      const failed = (input: string, why: string) =>
+      const failed = (input: string, why: string): void => {
         log({ level: "error", code: "input.unavailable", input, detail: why });
+        sensed(input, null);
+      };
       inputs = watchGpioInputs(inputLines(config), kernel, { sensed, failed });
     },
     stop() {
@@ -42,6 +45,15 @@ export function openSiteBoard(config: SiteConfig, { kernel, store, log }: SiteBo
       lines.close();
     },
   };
+}
+
+/** Null where it cannot be read just now: that is this relay's trouble, not the site's. */
+function levelOf(lines: Lines, relay: number): boolean | null {
+  try {
+    return lines.read(relay);
+  } catch {
+    return null;
+  }
 }
 
 function relayLines({ plan, board }: SiteConfig): RelayLine[] {

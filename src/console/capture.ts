@@ -54,16 +54,27 @@ export function createCapture(options: CaptureOptions): Capture {
     const declare = (cause: Gap["cause"]) => push(name, { gap: { cause, length: null } });
     // Nobody listened between the last life and this one.
     if (head !== undefined) declare(head.boot === boot ? "start" : "reboot");
-    let wasUp = false;
+    let isUp = false;
+    let replugged = false;
     let overrun = 0;
+    /** Before the first byte of a port that returns, not after those that it held. */
+    const declareReplug = (): void => {
+      if (replugged) declare("replug");
+      replugged = false;
+    };
     port.start({
       up: () => {
-        if (wasUp) declare("replug");
-        wasUp = true;
+        declareReplug();
+        isUp = true;
         overrun = 0;
         emit({ type: "console-changed", console: name, state: "up", code: null, detail: "" });
       },
-      down: (code, detail) => emit({ type: "console-changed", console: name, state: "down", code, detail }),
+      lost: () => declare("overrun"),
+      down: (code, detail) => {
+        replugged ||= isUp;
+        isUp = false;
+        emit({ type: "console-changed", console: name, state: "down", code, detail });
+      },
       line: (status) => {
         // What the chip or the kernel lost nobody can count.
         if ((status.errors?.overrun ?? 0) > overrun) declare("overrun");
@@ -71,6 +82,7 @@ export function createCapture(options: CaptureOptions): Capture {
         emit({ type: "console-line", console: name, ...status });
       },
       data: (data) => {
+        declareReplug();
         urgent ||= PANIC.test(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1"));
         push(name, { data });
       },

@@ -16,6 +16,8 @@ export interface PortEvents {
   down(code: Code, detail: string): void;
   /** The bytes are the listener's to keep. */
   data(bytes: Uint8Array): void;
+  /** Here bytes may have been lost, nobody knows how many. */
+  lost?(): void;
   /** Told when it changes, where the driver tells. */
   line?(status: LineStatus): void;
 }

@@ -55,16 +55,23 @@ export function readAvailable(
   take: (bytes: Uint8Array) => void,
 ): string | null {
   for (let count = 0; count < reads; count++) {
-    try {
-      const length = readSync(fd, buffer, 0, buffer.length, null);
-      // A terminal that reads nothing where EAGAIN was due has been hung up; asking again would spin.
-      if (length === 0) return "hang-up";
-      take(Uint8Array.prototype.slice.call(buffer, 0, length));
-      if (length < buffer.length / 4) return null;
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      return code === "EAGAIN" ? null : `read: ${code}`;
-    }
+    const length = readOnce(fd, buffer);
+    if (typeof length === "string") return length === "EAGAIN" ? null : `read: ${length}`;
+    // A terminal that reads nothing where EAGAIN was due has been hung up; asking again would spin.
+    if (length === 0) return HANG_UP;
+    take(Uint8Array.prototype.slice.call(buffer, 0, length));
+    if (length < buffer.length / 4) return null;
   }
   return null;
+}
+
+export const HANG_UP = "hang-up";
+
+/** How many bytes, or the error's name. */
+function readOnce(fd: number, buffer: Buffer): number | string {
+  try {
+    return readSync(fd, buffer, 0, buffer.length, null);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
 }

@@ -1,11 +1,12 @@
-import { closeSync, constants, existsSync, openSync, readlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readlinkSync, realpathSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { SerialPort } from "serialport";
 import type { Code } from "../core/codes.ts";
 import { tryLock, unlock } from "../linux/flock.ts";
-import { type LineCounts, lineCounts, makeRaw, modemLines, setBreak } from "../linux/tty.ts";
-import type { LineStatus, Port, PortEvents } from "./port.ts";
-import { readAvailable, type Sweeper } from "./sweeper.ts";
+import { hasSettings, makeRaw, mendEmptyReads, setBreak } from "../linux/tty.ts";
+import { createStatus } from "./line-status.ts";
+import type { Port, PortEvents } from "./port.ts";
+import { HANG_UP, readAvailable, type Sweeper } from "./sweeper.ts";
 
 /** A real terminal: configured through serialport, opened, kept and read by our own path. */
 export interface TtyOptions {
@@ -36,10 +37,10 @@ const RETRY_MS = 100;
 const RETRY_REFUSED_MS = 1_000;
 /** So often it is asked whether an open terminal is still the one that is meant. */
 const IDENTITY_MS = 2_000;
+/** What a terminal of Linux keeps for its reader, less its last byte (N_TTY_BUF_SIZE). */
+const KERNEL_BUFFER_BYTES = 4_095;
 /** So often the driver is asked what it counted. */
 const STATUS_MS = 1_000;
-/** A noisy line has new errors each second: they are told at once when they begin, then each minute. */
-const ERRORS_EVERY = 60;
 
 interface Open {
   readonly path: string;
@@ -80,44 +81,61 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
 
   /** A twin that came, or another adapter in the socket: what is read now may be another device's. */
   const checkIdentity = (path: string): void => {
-    const now = options.locate();
+    const now = nodeOf(options.locate());
     if (now !== path) lose(typeof now === "string" ? moved(path, now) : now);
   };
 
   const serve = (path: string, fd: number): void => {
     told = null;
-    const remove = sweeper.add(fd, {
-      data: (bytes) => events?.data(bytes),
-      hungUp: (detail) => lose({ code: "console.missing", detail }),
-    });
+    let remove = (): void => undefined;
+    const sweep = (): void => {
+      remove = sweeper.add(fd, { data: (bytes) => events?.data(bytes), hungUp });
+    };
+    const hungUp = (detail: string): void => {
+      if (detail === HANG_UP && mendEmptyReads(fd)) sweep();
+      else lose({ code: "console.missing", detail });
+    };
+    sweep();
     const status = createStatus(fd, (line) => events?.line?.(line));
     const timers = [setInterval(checkIdentity, IDENTITY_MS, path), setInterval(status, STATUS_MS)];
-    open = { path, fd, remove, timers };
+    open = { path, fd, remove: () => remove(), timers };
     events?.up();
     status();
   };
 
-  const takeHeld = (fd: number): string | null =>
-    readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => events?.data(bytes));
+  /** What the kernel kept for us. How many bytes, or why it cannot be read. */
+  const takeHeld = (fd: number): number | string => {
+    let held = 0;
+    const fault = readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => {
+      held += bytes.length;
+      events?.data(bytes);
+    });
+    return fault ?? held;
+  };
 
   const attempt = async (): Promise<void> => {
-    const path = options.locate();
+    const path = nodeOf(options.locate());
     if (typeof path !== "string") return fail(path);
     const kept = takeKept(path, keeper);
-    if (kept !== null && takeHeld(kept) === null) return serve(path, kept);
-    if (kept !== null) closeSync(kept);
-    const fd = openRaw(path);
+    const fd = kept ?? openRaw(path);
     if (typeof fd !== "number") return fail(fd);
-    // serialport flushes what the kernel holds when it opens: take it first, a restart must not cost it.
-    const fault = takeHeld(fd);
+    const held = takeHeld(fd);
+    const ready = typeof held === "number" && kept !== null && hasSettings(fd, options);
     const refused =
-      fault === null ? await configure(path, options) : { code: "console.missing" as const, detail: fault };
-    if (refused === null && !stopped) {
-      keeper.put(fd);
-      return serve(path, fd);
+      typeof held === "string"
+        ? { code: "console.missing" as const, detail: held }
+        : ready
+          ? null
+          : await configure(path, options);
+    if (refused !== null || stopped) {
+      letGo(fd);
+      keeper.remove();
+      return refused === null || stopped ? undefined : fail(refused);
     }
-    closeSync(fd);
-    if (refused !== null && !stopped) fail(refused);
+    // A full buffer has overflowed; and serialport flushes what came since it was emptied.
+    if (Number(held) >= KERNEL_BUFFER_BYTES || (!ready && Number(held) > 0)) events?.lost?.();
+    if (kept === null) keeper.put(fd);
+    serve(path, fd);
   };
 
   const close = (): void => {
@@ -126,9 +144,7 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     if (was === null) return;
     for (const one of was.timers) clearInterval(one);
     was.remove();
-    // The lock is of the open terminal, which may live on in a keeper: while we are away others may have the port.
-    unlock(was.fd);
-    closeSync(was.fd);
+    letGo(was.fd);
   };
 
   return {
@@ -165,14 +181,45 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   };
 }
 
-/** Only the terminal that is meant, and only while nobody else has locked it. */
+/** The lock is of the open terminal, which may live on in a keeper: while we are away others may have the port. */
+function letGo(fd: number): void {
+  unlock(fd);
+  closeSync(fd);
+}
+
+/** By-id links and the like lead to the node whose terminal it is. */
+function nodeOf(located: string | Refusal): string | Refusal {
+  if (typeof located !== "string") return located;
+  try {
+    return realpathSync(located);
+  } catch {
+    return located;
+  }
+}
+
+/** Only the terminal that is meant, and only while nobody else has locked it; raw again, whoever had it meanwhile. */
 function takeKept(path: string, keeper: Keeper): number | null {
   const fd = keeper.take();
   if (fd === null) return null;
-  if (pathOf(fd) === path && tryLock(fd)) return fd;
-  closeSync(fd);
+  const ours = pathOf(fd) === path;
+  // A lock is told with the process that took it: given back and taken anew it is told with us, not with who died.
+  if (ours) unlock(fd);
+  if (ours && tryLock(fd) && rawRefusal(fd, path) === null) {
+    endBreak(fd);
+    return fd;
+  }
+  letGo(fd);
   keeper.remove();
   return null;
+}
+
+/** One that a program began and did not live to end would hold the line for ever. */
+function endBreak(fd: number): void {
+  try {
+    setBreak(fd, false);
+  } catch {
+    // A pseudo terminal, or an adapter that knows no BREAK: none is on.
+  }
 }
 
 function pathOf(fd: number): string | null {
@@ -215,6 +262,8 @@ function rawRefusal(fd: number, path: string): Refusal | null {
 function openRefusal(path: string, code: string): Refusal {
   if (code === "EACCES")
     return { code: "console.error", detail: `${path}: no permission (the group is usually dialout)` };
+  if (code === "EPERM")
+    return { code: "console.error", detail: `${path}: the service may not open it (DeviceAllow= in its unit)` };
   if (code === "EBUSY") return { code: "console.busy", detail: `${path} is held exclusively` };
   return { code: "console.missing", detail: `${path}: ${code}` };
 }
@@ -245,35 +294,4 @@ async function configure(path: string, options: TtyOptions): Promise<Refusal | n
     const detail = String(error).replace(/^Error: /, "");
     return { code: /lock|busy/i.test(detail) ? "console.busy" : "console.error", detail: `${path}: ${detail}` };
   }
-}
-
-/** Asks the driver, and tells what changed since the port was opened. */
-function createStatus(fd: number, tell: (status: LineStatus) => void): () => void {
-  const first = lineCounts(fd);
-  let lastUrgent = "";
-  let lastErrors = "";
-  let quiet = ERRORS_EVERY;
-  return () => {
-    const counts = lineCounts(fd);
-    const errors = counts && first && since(first, counts);
-    const status: LineStatus = { modem: modemLines(fd), errors };
-    if (status.modem === null && errors === null) return;
-    const urgent = JSON.stringify([status.modem, errors?.overrun]);
-    const all = JSON.stringify(errors);
-    quiet++;
-    if (urgent === lastUrgent && (all === lastErrors || quiet < ERRORS_EVERY)) return;
-    if (all !== lastErrors) quiet = 0;
-    lastUrgent = urgent;
-    lastErrors = all;
-    tell(status);
-  };
-}
-
-function since(first: LineCounts, now: LineCounts): LineCounts {
-  return {
-    framing: now.framing - first.framing,
-    parity: now.parity - first.parity,
-    breaks: now.breaks - first.breaks,
-    overrun: now.overrun - first.overrun,
-  };
 }

@@ -47,7 +47,8 @@ export type Event =
   | { type: "append-finished"; token: number; ok: boolean }
   | { type: "storage-changed"; state: "ok" | "degraded"; detail: string }
   | { type: "relay-driven"; token: number; energised: boolean | null; fault: string | null }
-  | { type: "input-sensed"; input: string; present: boolean }
+  /** Null: it cannot be read any more. */
+  | { type: "input-sensed"; input: string; present: boolean | null }
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
   | ({ type: "console-line"; console: string } & ConsoleLine)

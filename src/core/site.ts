@@ -54,8 +54,7 @@ function route(turn: Turn, event: Event): void {
     case "relay-driven":
       return onRelayDriven(turn, event);
     case "input-sensed":
-      turn.set({ inputs: { ...turn.state.inputs, [event.input]: { value: event.present, atMs: turn.nowMs } } });
-      return;
+      return onInput(turn, event.input, event.present);
     case "trust-stored":
       return onTrustStored(turn, event);
     case "console-changed":
@@ -115,9 +114,19 @@ function tellDrift(turn: Turn): void {
   }
 }
 
+/** What cannot be read any more is unknown: its last value would go on verifying commands for ever. */
+function onInput(turn: Turn, input: string, present: boolean | null): void {
+  const { [input]: _, ...others } = turn.state.inputs;
+  turn.set({ inputs: present === null ? others : { ...others, [input]: { value: present, atMs: turn.nowMs } } });
+}
+
+/** A number with a unit, and not the one in a name such as router1. */
+const FIGURE = /\d+(\.\d+)?(?= ?(%|°|[kMG]i?B\b|ms\b|s\b|min\b|h\b|V\b))/g;
+
 /** Words with figures in them change each minute: the ones of before stay while the findings are the same. */
 function onMachineChecked(turn: Turn, findings: SiteState["machine"]): void {
-  const kinds = (all: SiteState["machine"]) => JSON.stringify(all.map(({ check, level }) => [check, level]));
+  const kinds = (all: SiteState["machine"]) =>
+    JSON.stringify(all.map(({ check, level, what }) => [check, level, what.replace(FIGURE, "#")]));
   if (kinds(findings) !== kinds(turn.state.machine)) turn.set({ machine: findings });
 }
 

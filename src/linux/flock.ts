@@ -18,9 +18,9 @@ export function unlock(fd: number): void {
   koffi.load("libc.so.6").func("int flock(int fd, int operation)")(fd, LOCK_UN);
 }
 
-/** Locks a file, made where it is missing. Null when somebody else holds it. */
-export function lockFile(path: string): { release(): void } | null {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+/** Locks a file; `make` makes it where it is missing. Null when somebody else holds it. */
+export function lockFile(path: string, make: "make" | "existing" = "make"): { release(): void } | null {
+  const fd = openSync(path, constants.O_RDWR | (make === "make" ? constants.O_CREAT : 0), 0o600);
   if (tryLock(fd)) return { release: () => closeSync(fd) };
   closeSync(fd);
   return null;

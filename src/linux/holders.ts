@@ -12,8 +12,11 @@ export interface Holder {
  * locks are told to everybody.
  */
 export function holdersOf(paths: readonly string[], files: MachineFiles): Map<string, Holder[]> {
-  const found = new Map<string, Set<number>>(paths.map((path) => [path, new Set(lockersOf(path, files))]));
-  for (const pid of pids(files)) {
+  const living = pids(files);
+  // A lock is told with who took it, which may be dead while systemd keeps the descriptor.
+  const lockers = (path: string) => lockersOf(path, files).filter((pid) => living.includes(String(pid)));
+  const found = new Map<string, Set<number>>(paths.map((path) => [path, new Set(lockers(path))]));
+  for (const pid of living) {
     const folder = `/proc/${pid}/fd`;
     for (const fd of files.names(folder)) found.get(files.link(`${folder}/${fd}`) ?? "")?.add(Number(pid));
   }

@@ -14,9 +14,13 @@ export function feedWatchdog(
   const periodMs = Number(env.WATCHDOG_USEC ?? "0") / 1000;
   const meant = env.WATCHDOG_PID === undefined || Number(env.WATCHDOG_PID) === pid;
   if (!meant || !(periodMs > 0)) return { stop: () => undefined };
+  let stood = false;
   const timer = setInterval(() => {
     const still = standing();
-    tell(still.length === 0 ? "WATCHDOG=1" : `STATUS=stands still: ${still.join(", ")}`);
+    const well = still.length === 0;
+    if (well) tell(stood ? "WATCHDOG=1\nSTATUS=" : "WATCHDOG=1");
+    else tell(`STATUS=stands still: ${still.join(", ")}`);
+    stood = !well;
   }, periodMs / 3);
   return { stop: () => clearInterval(timer) };
 }

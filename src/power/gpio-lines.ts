@@ -69,13 +69,28 @@ export function openGpioLines(wanted: readonly RelayLine[], deps: GpioDeps): Gpi
     return fd;
   };
 
+  /** A chip that went away and came back is another one: its lines are asked for once more. */
+  const use = <T>(relay: number, what: (fd: number) => T): T => {
+    const fd = fdOf(relay);
+    try {
+      return what(fd);
+    } catch (error) {
+      const one = byRelay.get(relay);
+      if (errorCode(error) !== "ENODEV" || one === undefined) throw error;
+      held.delete(relay);
+      deps.kernel.release(fd);
+      deps.store.remove(storeName(one));
+      return what(fdOf(relay));
+    }
+  };
+
   for (const one of wanted) takeOver(one);
   return {
     count: Math.max(0, ...wanted.map((one) => one.relay)),
     sources,
     faults,
-    read: (relay) => deps.kernel.read(fdOf(relay)),
-    write: (relay, high) => deps.kernel.write(fdOf(relay), high),
+    read: (relay) => use(relay, deps.kernel.read),
+    write: (relay, high) => use(relay, (fd) => deps.kernel.write(fd, high)),
     close() {
       for (const fd of held.values()) deps.kernel.release(fd);
       held.clear();

@@ -1,4 +1,7 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Port } from "../../src/console/port.ts";
 import { createSweeper } from "../../src/console/sweeper.ts";
@@ -290,6 +293,52 @@ describe("a terminal that is kept while the program is away", () => {
     expect(pty.heard()).toBe("");
     await second.port.stop();
     kept.remove();
+    pty.close();
+  });
+
+  it("is mended when somebody had it by hand meanwhile: speed and echo are ours again, and nothing is typed", async () => {
+    const pty = openPty();
+    const kept = keeper();
+    const first = await life(pty.path, kept);
+    await first.port.stop();
+    execFileSync("stty", ["-F", pty.path, "115200", "echo", "icanon", "min", "0"]);
+    const second = await life(pty.path, kept);
+    pty.say("login: ");
+    await within(3_000, () => second.said().includes("login: "));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(execFileSync("stty", ["-F", pty.path]).toString()).toMatch(/speed 9600 baud/);
+    expect([pty.heard(), second.told]).toEqual(["", ["up"]]);
+    await second.port.stop();
+    kept.remove();
+    pty.close();
+  });
+
+  it("is found again when the config names it by a link", async () => {
+    const pty = openPty();
+    const folder = mkdtempSync(join(tmpdir(), "towpath-link-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const link = join(folder, "by-id");
+    symlinkSync(pty.path, link);
+    const kept = keeper();
+    await (await life(link, kept)).port.stop();
+    let given = 0;
+    const counting: Keeper = { ...kept, remove: () => given++ };
+    const again = await life(link, counting);
+    expect([again.told, given]).toEqual([["up"], 0]);
+    await again.port.stop();
+    kept.remove();
+    pty.close();
+  });
+
+  it("a program that makes empty reads normal (VMIN=0) is no hang-up", async () => {
+    const pty = openPty();
+    const { port, told, said } = await life(pty.path, keeper());
+    execFileSync("stty", ["-F", pty.path, "min", "0"]);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    pty.say("still here");
+    await within(3_000, () => said().includes("still here"));
+    expect(told).toEqual(["up"]);
+    await port.stop();
     pty.close();
   });
 

@@ -157,6 +157,21 @@ describe("the machine under a site", () => {
     expect(items(bench).findings).toEqual([]);
   });
 
+  it("the same trouble of another console is told anew", () => {
+    const bench = new Bench();
+    const missing = (name: string) => ({ ...finding("bad", `${name}: no adapter`), check: "serial.port" });
+    bench.emit({ type: "machine-checked", findings: [missing("router1")] });
+    bench.emit({ type: "machine-checked", findings: [missing("router2")] });
+    expect(items(bench).findings[0].what).toBe("router2: no adapter");
+  });
+
+  it("an input that cannot be read any more verifies nothing", () => {
+    const bench = new Bench();
+    bench.emit({ type: "input-sensed", input: "s1", present: true });
+    bench.emit({ type: "input-sensed", input: "s1", present: null });
+    expect(bench.state.inputs).toEqual({});
+  });
+
   it("what a console's driver counts is part of the console's state, and gone with the port", () => {
     const bench = new Bench();
     const errors = { framing: 3, parity: 0, breaks: 1, overrun: 0 };

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -48,6 +48,8 @@ describe("doctor --relay", () => {
     const { folder, click, edges } = site();
     expect(await click(1, false)).toEqual({ ok: false, why: "not agreed: nothing was moved" });
     expect(await click(99, true)).toEqual({ ok: false, why: "the board has no relay 99" });
+    // No lock is left behind that the controller's own user could not open.
+    expect(existsSync(join(folder, "lock"))).toBe(false);
     const lock = lockFile(join(folder, "lock"));
     expect(await click(1, true)).toMatchObject({ ok: false, why: expect.stringContaining("runs and holds the lines") });
     lock?.release();

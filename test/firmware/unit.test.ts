@@ -73,7 +73,16 @@ describe("towpath.service", () => {
     expect(one("Service.DevicePolicy")).toBe("closed");
     const devices = (unit.get("Service.DeviceAllow") ?? []).map((value) => value.split(" ")[0]);
     expect(devices.sort()).toEqual(
-      ["char-gpiochip", "char-i2c", "char-pts", "char-ttyACM", "char-ttyAMA", "char-ttyS", "char-ttyUSB"].sort(),
+      [
+        "char-gpiochip",
+        "char-i2c",
+        "char-pts",
+        "char-ttyACM",
+        "char-ttyAMA",
+        "char-ttyS",
+        "char-ttySC",
+        "char-ttyUSB",
+      ].sort(),
     );
     // Drivers that load with the first adapter are loaded before, or the name above would mean nothing at the start.
     for (const driver of ["usbserial", "cdc_acm", "i2c_dev"])

@@ -28,6 +28,21 @@ describe("systemd's watchdog", () => {
     expect(heard).toEqual(Array(3).fill("STATUS=stands still: journal, ports"));
   });
 
+  it("takes back what it said stood still, once it moves again", () => {
+    const standing = ["journal"];
+    const heard: string[] = [];
+    const watchdog = feedWatchdog(
+      () => standing,
+      (state) => heard.push(state),
+      { WATCHDOG_USEC: "60000000" },
+    );
+    vi.advanceTimersByTime(20_000);
+    standing.pop();
+    vi.advanceTimersByTime(40_000);
+    watchdog.stop();
+    expect(heard).toEqual(["STATUS=stands still: journal", "WATCHDOG=1\nSTATUS=", "WATCHDOG=1"]);
+  });
+
   it("is not fed where nobody asked, or another process was asked", () => {
     expect(heardIn(60_000, {})).toEqual([]);
     expect(heardIn(60_000, { WATCHDOG_USEC: "60000000", WATCHDOG_PID: "7" })).toEqual([]);

@@ -43,12 +43,17 @@ link: { brokers: [ "mqtt://192.168.50.100:1883" ] }
 outlets:
   a1: { relay: 1, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h }
   a2: { relay: 2, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h }
+  a3: { relay: 3, contact: nc, minOff: 0s, minOn: 0s, rate: 100000/h, observe: { input: s1, within: 3s } }
+  a4: { relay: 4, contact: nc, minOff: 0s, minOn: 0s, rate: 100000/h }
 devices:
   router1: { outlets: [a1], consoles: [router1] }
   switch1: { outlets: [a2], consoles: [switch1] }
+  modem1: { outlets: [a3] }
+  server1: { outlets: [a4] }
 consoles:
   router1: { port: { usb: "0403:6001", serial: CONSOLE1 }, baudRate: 115200 }
   switch1: { port: { usb: "0403:6001", serial: CONSOLE2 }, baudRate: 19200, framing: 7o2 }
+  switch7: { port: { usb: "10c4:ea60", serial: SILABS7 }, baudRate: 115200 }
 `;
 
 /** The broker is plain here: TLS is proven where it costs no emulated minutes. */

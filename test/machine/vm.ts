@@ -12,6 +12,6 @@ await runScenarios({
   kind: "vm",
   start: (options) => startVm({ ...options, files: { ...LAID, ...site.files } }),
   smoke,
-  scenarios: siteScenarios(site, [...consoleScenarios(site), torture(site, 4)]),
+  scenarios: siteScenarios(site, [...consoleScenarios(site), torture(site, 3)]),
   end: site.end,
 });

@@ -122,6 +122,22 @@ describe("relay lines on a gpiochip", () => {
     expect(lines[5]?.consumer).toBe("towpath:a1");
   });
 
+  it("a chip that went away and came back: its lines are asked for again, and driven", () => {
+    const { kernel } = header();
+    let gone: number | null = null;
+    const flaky: GpioKernel = {
+      ...kernel,
+      read(fd) {
+        gone ??= fd;
+        if (fd === gone) throw new IoctlError("reading a line", "ENODEV");
+        return kernel.read(fd);
+      },
+    };
+    const lines = openGpioLines([relay(1, "GPIO17")], { kernel: flaky, store: store() });
+    const bank = createRelayBank(lines, "high", [1]);
+    expect(bank.set(1, true)).toEqual({ energised: true, fault: null });
+  });
+
   it("the wrong board, a line that is not there and missing rights say what to do", () => {
     const { kernel } = header();
     const why = (line: Parameters<typeof relay>[1], more: object = {}, changed: Partial<GpioKernel> = {}) =>

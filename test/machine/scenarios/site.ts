@@ -49,10 +49,7 @@ export function siteScenarios(site: LaidSite, between: readonly Scenario[] = [])
     const taken = await logLines(guest, "relay.taken-over");
     assert.deepEqual(
       taken.map(({ line, source, high }) => [line, source, high]),
-      [
-        ["GPIO17", "cold", true],
-        ["GPIO27", "cold", true],
-      ],
+      ["GPIO17", "GPIO27", "GPIO22", "GPIO23"].map((line) => [line, "cold", true]),
     );
     assert.match(await guest.expect("gpioinfo 2>/dev/null | grep towpath"), /GPIO17.*towpath:a1/);
     await guest.expect("dpkg --verify towpath && systemctl is-enabled towpath");
@@ -103,11 +100,11 @@ export function siteScenarios(site: LaidSite, between: readonly Scenario[] = [])
       assert.equal(await pinOf(guest), ENERGISED, how);
       await assertStill(guest, how);
     }
-    const sources = (await logLines(guest, "relay.taken-over")).slice(-2).map(({ source }) => source);
-    assert.deepEqual(sources, ["stored", "stored"]);
+    const sources = (await logLines(guest, "relay.taken-over")).slice(-4).map(({ source }) => source);
+    assert.deepEqual(sources, ["stored", "stored", "stored", "stored"]);
     assert.equal(
       await guest.expect("systemctl show -p NFileDescriptorStore --value towpath"),
-      "4",
+      "6",
       "lines and terminals",
     );
   };
