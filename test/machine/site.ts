@@ -138,12 +138,21 @@ function operatorOf(port: number, key: KeyObject): Operator {
     ...{ brokers: [`mqtt://127.0.0.1:${port}`], local: null, fleet: "acme", site: "one", identity: null, as: null },
     ...{ trust: null, sites: null, tls: {}, source: "machine" },
   };
+  /** qemu's network now and then swallows a connection while this machine is busy: the site tries again after 20 s. */
+  const answering = async (client: Client): Promise<SiteReply> => {
+    for (let tries = 0; tries < 24; tries++) {
+      const reply = await client.send({ kind: "status" }, { who, timeoutMs: 5_000 });
+      if (reply !== null) return reply;
+    }
+    throw new Error("the site did not answer through the broker for two minutes");
+  };
   const open = (): Promise<Client> => openClient(settings, "one", { keyOf: () => null, doubt: null }, 1);
   return {
     async power(verb, target, onPhase = () => undefined) {
       const client = await open();
       try {
         const order = { verb, target, args: {} };
+        await answering(client);
         const selected = await select(client, who, null, order);
         if (!selected.ok) return selected.reply;
         let last: SiteReply | null = null;
@@ -161,8 +170,8 @@ function operatorOf(port: number, key: KeyObject): Operator {
     async status() {
       const client = await open();
       try {
-        const reply = await client.send({ kind: "status" }, { who, timeoutMs: 20_000 });
-        return (reply?.state ?? {}) as Record<string, unknown>;
+        const reply = await answering(client);
+        return (reply.state ?? {}) as Record<string, unknown>;
       } finally {
         await client.stop();
       }
