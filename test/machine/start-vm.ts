@@ -17,8 +17,9 @@ function args({ image, disk, console, kernelArgs, networks }: Wiring): readonly 
     ...["-serial", `file:${console}`, "-device", "virtio-rng-pci"],
     ...["-drive", `file=${disk},format=qcow2,if=none,id=d0`, "-device", "virtio-blk-pci,drive=d0"],
     ...networks.flatMap((network) => ["-netdev", network]),
-    ...["-device", `virtio-net-pci,netdev=nctl,mac=${MAC.control},romfile=`],
+    // First, so that the kernel calls it eth0 itself: udev cannot give a card a name that another one still has.
     ...["-device", `virtio-net-pci,netdev=nprimary,id=primary,mac=${MAC.primary},romfile=`],
+    ...["-device", `virtio-net-pci,netdev=nctl,mac=${MAC.control},romfile=`],
     ...["-device", "qemu-xhci,id=xhci,p2=8,p3=4"],
     ...["-device", `usb-net,bus=xhci.0,port=8,netdev=nlte,id=lte,mac=${MAC.lte}`],
   ];
