@@ -120,7 +120,8 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     const fd = kept ?? openRaw(path);
     if (typeof fd !== "number") return fail(fd);
     const held = takeHeld(fd);
-    const ready = typeof held === "number" && kept !== null && hasSettings(fd, options);
+    // A number keeps its settings until the next boot: where they fit, nothing is set and nothing flushed.
+    const ready = typeof held === "number" && hasSettings(fd, options);
     const refused =
       typeof held === "string"
         ? { code: "console.missing" as const, detail: held }

@@ -12,6 +12,7 @@ const TIOCCBRK = 0x5428;
 const TIOCGICOUNT = 0x545d;
 
 const TERMIOS_BYTES = 60;
+const IGNPAR = 0o4;
 const CC_AT = 17;
 const VTIME = 5;
 const VMIN = 6;
@@ -31,7 +32,8 @@ const MODEM = { rts: 0x004, dtr: 0x002, cts: 0x020, dcd: 0x040, ring: 0x080, dsr
 export function makeRaw(fd: number): void {
   const termios = Buffer.alloc(TERMIOS_BYTES);
   ioctl(fd, TCGETS, termios, "reading the terminal's settings");
-  termios.writeUInt32LE(0, 0);
+  // As serialport sets it: what came with a framing error is no byte; the driver counts it.
+  termios.writeUInt32LE(IGNPAR, 0);
   termios.writeUInt32LE(0, 4);
   // Closing must not drop DTR (some devices reset by it), and no modem lines are waited for.
   termios.writeUInt32LE(((termios.readUInt32LE(8) & ~HUPCL) | CLOCAL) >>> 0, 8);
