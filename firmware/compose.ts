@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, existsSync, mkdirSync } from "node:fs";
+import { closeSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadSiteKey } from "../src/access/site-key.ts";
 import { signEd25519 } from "../src/access/sshsig.ts";
@@ -71,7 +71,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   // What can be refused is refused before anything is made.
   const trust = loadTrust(config, verifier);
-  if (!existsSync(config.data)) mkdirSync(config.data);
+  // Two may start at the same moment: there already is as good as made.
+  mkdirSync(config.data, { recursive: true });
   const lock = lockData(config.data);
   if (lock === null)
     throw new StartRefused(`another controller runs on ${config.data}; stop it, or use another data folder`);
