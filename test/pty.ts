@@ -1,4 +1,6 @@
-import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import koffi from "koffi";
 
 /** A pseudo terminal whose far end is in our hands: the master side is the device, the path is what a site opens. */
@@ -49,5 +51,44 @@ export function openPty(): Pty {
       }
     },
     close: () => closeSync(fd),
+  };
+}
+
+/** A socket for a cable: a link, as in `/dev/serial/by-path`, to whatever terminal is plugged in now. */
+export interface Socket {
+  readonly path: string;
+  pty(): Pty;
+  unplug(): void;
+  /** Another terminal: its number may be another one too. */
+  plug(): void;
+  end(): void;
+}
+
+export function openSocket(): Socket {
+  const folder = mkdtempSync(join(tmpdir(), "towpath-socket-"));
+  const path = join(folder, "port0");
+  let pty: Pty | null = null;
+  const unplug = (): void => {
+    rmSync(path, { force: true });
+    pty?.close();
+    pty = null;
+  };
+  const plug = (): void => {
+    pty = openPty();
+    symlinkSync(pty.path, path);
+  };
+  plug();
+  return {
+    path,
+    pty() {
+      if (pty === null) throw new Error("nothing is plugged in");
+      return pty;
+    },
+    unplug,
+    plug,
+    end() {
+      unplug();
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }

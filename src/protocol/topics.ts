@@ -10,6 +10,7 @@ export const TOPICS = {
   "up/capture/{console}/{track}": { retained: false, signed: false, qos: 1 },
   "up/reply": { retained: false, signed: true, qos: 1 },
   "dn/command": { retained: false, signed: true, qos: 1 },
+  "dn/ack": { retained: true, signed: true, qos: 1 },
 } as const;
 
 export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
@@ -25,7 +26,7 @@ export function siteRoot(fleet: string, site: string): string {
 
 export type SiteTopic =
   | { name: "up/link/{uplink}"; uplink: string }
-  | { name: "up/birth" | "up/state" | "up/telemetry" | "up/event" | "up/reply" | "dn/command" }
+  | { name: "up/birth" | "up/state" | "up/telemetry" | "up/event" | "up/reply" | "dn/command" | "dn/ack" }
   | { name: "up/capture/{console}/{track}"; console: string; track: "rx" | "tx" };
 
 export function topicText(root: string, topic: SiteTopic): string {
@@ -71,7 +72,7 @@ function parseTail(tail: readonly string[]): SiteTopic | null {
 type PlainName = Extract<SiteTopic, { name: "up/event" }>["name"];
 
 function isPlain(name: string): name is PlainName {
-  return ["up/birth", "up/state", "up/telemetry", "up/event", "up/reply", "dn/command"].includes(name);
+  return ["up/birth", "up/state", "up/telemetry", "up/event", "up/reply", "dn/command", "dn/ack"].includes(name);
 }
 
 /** MQTT topic filters: `+` one level, `#` the rest. */

@@ -7,7 +7,7 @@ import type { Port } from "../../src/console/port.ts";
 import { createSweeper } from "../../src/console/sweeper.ts";
 import { createTtyPort, type Keeper } from "../../src/console/tty-port.ts";
 import { createSimDevice } from "../../src/sim/device.ts";
-import { openPty } from "../pty.ts";
+import { openPty, openSocket } from "../pty.ts";
 
 /** What every port does, real or simulated. */
 interface Subject {
@@ -24,23 +24,23 @@ interface Subject {
 
 const SUBJECTS: Record<string, () => Subject> = {
   "a terminal": () => {
-    let pty = openPty();
-    const { path } = pty;
+    const socket = openSocket();
     const port = createTtyPort(
-      { locate: () => path, baudRate: 115_200, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" },
+      {
+        locate: () => socket.path,
+        baudRate: 115_200,
+        framing: { dataBits: 8, parity: "none", stopBits: 1 },
+        flow: "none",
+      },
       createSweeper(),
     );
     return {
       port,
-      say: (text) => void pty.say(text),
-      heard: () => pty.heard(),
-      unplug: () => pty.close(),
-      plug() {
-        // The kernel gives the lowest free number, which is the one that was just given up.
-        pty = openPty();
-        expect(pty.path).toBe(path);
-      },
-      end: () => pty.close(),
+      say: (text) => void socket.pty().say(text),
+      heard: () => socket.pty().heard(),
+      unplug: socket.unplug,
+      plug: socket.plug,
+      end: socket.end,
     };
   },
   "a simulated device": () => {

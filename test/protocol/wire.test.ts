@@ -47,6 +47,7 @@ describe("topics", () => {
       { name: "up/event" },
       { name: "up/reply" },
       { name: "dn/command" },
+      { name: "dn/ack" },
       { name: "up/capture/{console}/{track}", console: "router1", track: "rx" },
     ] as const;
     expect(samples.map(({ name }) => name).sort()).toEqual(Object.keys(TOPICS).sort());

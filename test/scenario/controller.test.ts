@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { openPty } from "../pty.ts";
+import { openPty, openSocket } from "../pty.ts";
 import { makeSite, start, startController, TOWPATH, temporaryFolder, towpath, until } from "./world.ts";
 
 const local = (data: string) => ["--local", join(data, "towpath.sock")];
@@ -182,28 +182,26 @@ describe("the controller", () => {
 
   it("records a console from its start to its end, over kill -9 and replug, with every gap declared", async () => {
     const folder = temporaryFolder();
-    let pty = openPty();
-    onTestFinished(() => pty.close());
-    const { path } = pty;
+    const socket = openSocket();
+    onTestFinished(socket.end);
     const site = await makeSite(folder, {
-      yaml: `consoles:\n  router1: { port: { path: ${path} }, baudRate: 115200 }\n`,
+      yaml: `consoles:\n  router1: { port: { path: ${socket.path} }, baudRate: 115200 }\n`,
     });
     const first = await startController(site.config);
     await until(() => /"console":"router1","state":"up"/.test(first.log()), 10_000, first.log);
-    pty.say("one\r\n");
+    socket.pty().say("one\r\n");
     await until(async () => (await site.journal()).consoles.router1?.bytes === 5);
     first.child.kill("SIGKILL");
     await first.ended;
-    pty.say("two, while it was dead\r\n");
+    socket.pty().say("two, while it was dead\r\n");
     const again = await startController(site.config);
     await until(() => /"console":"router1","state":"up"/.test(again.log()), 10_000, again.log);
     await until(async () => ((await site.journal()).consoles.router1?.bytes ?? 0) >= 29);
-    pty.close();
+    socket.unplug();
     await until(() => /"console":"router1","state":"down"/.test(again.log()));
-    pty = openPty();
-    expect(pty.path).toBe(path);
+    socket.plug();
     await until(() => [...again.log().matchAll(/"console":"router1","state":"up"/g)].length === 2, 10_000, again.log);
-    pty.say("three\r\n");
+    socket.pty().say("three\r\n");
     const log = async () => (await towpath(["log", "one/router1", "--all", ...local(site.data)])).out;
     await until(async () => (await log()).includes("three"));
     expect(await log()).toBe("one\ntwo, while it was dead\nthree\n");
