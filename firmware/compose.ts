@@ -12,6 +12,7 @@ import { createTtyPort, type Keeper } from "../src/console/tty-port.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
+import { inputOf } from "../src/core/plan.ts";
 import { writeWhole } from "../src/disk/disk.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
@@ -31,6 +32,7 @@ import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
+import { powerWas, shuttingDown } from "./power-was.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { StartRefused } from "./start-refused.ts";
 import { keepTrust, loadTrust, storedTrust, verifier } from "./trust-file.ts";
@@ -148,6 +150,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       configSha256: config.sha256,
       tracks: journal.recovered.tracks,
       lines: bank.levels(),
+      power: powerWas(machineFiles()),
       trust: trust.offers,
       notes: [...options.notes, ...owedNotes(missing), ...trust.notes, ...(board?.notes ?? [])],
     },
@@ -178,6 +181,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       storageDegraded: () => running.state().storage.state === "degraded",
     }),
     async stop() {
+      running.emit({ type: "stopping", towards: shuttingDown() });
       clearInterval(clockTimer);
       machine.stop();
       reader.stop();
@@ -343,7 +347,7 @@ function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts
 
 /** Inputs that an outlet observes: told as they stand, then at each change. */
 function senseInputs(config: SiteConfig, simulated: SimulatedSite, emit: (event: Event) => void): void {
-  const used = new Set(Object.values(config.plan.outlets).flatMap((outlet) => outlet.observe?.input ?? []));
+  const used = new Set(Object.values(config.plan.outlets).flatMap(({ observe }) => inputOf(observe) ?? []));
   const sense = (relay: number, present: boolean): void => {
     if (used.has(`s${relay}`)) emit({ type: "input-sensed", input: `s${relay}`, present });
   };

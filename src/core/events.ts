@@ -1,5 +1,5 @@
 import type { Code } from "./codes.ts";
-import type { ClockTrust, Durable, LedgerRecord } from "./ledger.ts";
+import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Offer, TrustDocument } from "./trust.ts";
@@ -27,6 +27,8 @@ export type Event =
       tracks: Readonly<Record<string, { readonly boot: number; readonly next: number }>>;
       /** Levels as read from the board: relay number to energised. */
       lines: Readonly<Record<number, boolean>>;
+      /** Whether the mains was there all the time since the boot before. */
+      power: PowerWas;
       /** Stored document first, then the one from the config; each already known to be well formed. */
       trust: readonly Offer[];
       notes: readonly { readonly code: Code; readonly detail: string }[];
@@ -49,6 +51,20 @@ export type Event =
   | { type: "relay-driven"; token: number; energised: boolean | null; fault: string | null }
   /** Null: it cannot be read any more. */
   | { type: "input-sensed"; input: string; present: boolean | null }
+  /** The program is about to end on purpose. */
+  | { type: "stopping"; towards: "reboot" | "other" }
+  /** A console spoke, or an address answered. Told at most once a second each. */
+  | { type: "life-sensed"; source: string }
+  /** Something that the config names asks for power to be switched. Its `id` is its own, once. */
+  | {
+      type: "actor-ordered";
+      id: string;
+      actor: string;
+      verb: "on" | "off" | "cycle";
+      target: string;
+      reason: string;
+      forMs?: number | undefined;
+    }
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
   | ({ type: "console-line"; console: string } & ConsoleLine)

@@ -1,4 +1,5 @@
 import type { Event, ReplyTo } from "./events.ts";
+import { drivenPower, factsOfAll, observedPower, relayLevel } from "./facts.ts";
 import type { Intent, Unsettled } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
 import { outletNamed } from "./plan.ts";
@@ -12,7 +13,7 @@ import {
   startSteps,
   verdictOf,
 } from "./sequence.ts";
-import { drivenPower, factsOfAll, observedPower, relayLevel, type SiteState, type Turn } from "./state.ts";
+import type { SiteState, Turn } from "./state.ts";
 
 /** Power commands in execution: edges go out, answers come in, verdicts are recorded. */
 

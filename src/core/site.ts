@@ -1,3 +1,5 @@
+import { onActorOrdered } from "./actors.ts";
+import { checkMismatches, mismatchWakes } from "./alarms.ts";
 import {
   onFaultSet,
   onOutcome,
@@ -10,11 +12,13 @@ import {
   onWatch,
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
+import { drivenPower, observedPower } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
+import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
-import { drivenPower, observedPower, type SiteState, Turn } from "./state.ts";
+import { type SiteState, Turn } from "./state.ts";
 import { acceptTrust } from "./trust.ts";
 import { birthView, revise, stateView } from "./view.ts";
 
@@ -28,6 +32,7 @@ export function stepSite(
   route(turn, event);
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
+  checkMismatches(turn);
   publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
@@ -55,6 +60,12 @@ function route(turn: Turn, event: Event): void {
       return onRelayDriven(turn, event);
     case "input-sensed":
       return onInput(turn, event.input, event.present);
+    case "stopping":
+      return turn.append([{ kind: "stop", towards: event.towards }], { sync: true });
+    case "life-sensed":
+      return turn.set({ heard: { ...turn.state.heard, [event.source]: turn.nowMs } });
+    case "actor-ordered":
+      return onActorOrdered(turn, event);
     case "trust-stored":
       return onTrustStored(turn, event);
     case "console-changed":
@@ -100,6 +111,15 @@ function onStarted(turn: Turn, event: Extract<Event, { type: "started" }>): void
   for (const offer of event.trust) adoptOffer(turn, offer);
   tellDrift(turn);
   recoverOwed(turn);
+  restoreOnce(turn, event);
+}
+
+/** Once in each boot: only a new one can be after a power cut, and the first life of all has nothing to restore. */
+function restoreOnce(turn: Turn, { durable, boot, power }: Extract<Event, { type: "started" }>): void {
+  if ((durable.restoredBoot ?? durable.boot) === boot) return;
+  const was = power === "unknown" && durable.stopped === "reboot" ? "kept" : power;
+  if (durable.boot !== 0) restorePower(turn, was);
+  turn.append([{ kind: "restored", was }], { sync: false });
 }
 
 /** An outlet that is not as it was commanded, and owes nothing: told, never mended without being asked. */
@@ -236,6 +256,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
     // A sequence that could go on by itself has already; this only asks when.
     times.push(wakeAtMs ?? nowMs + AGREE_MS);
   }
+  times.push(...mismatchWakes(state));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
   return times.length === 0 ? null : Math.min(...times);
 }

@@ -1,16 +1,8 @@
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
-import {
-  applyRecord,
-  type Durable,
-  EMPTY_DURABLE,
-  type Intent,
-  type LedgerRecord,
-  memoryOf,
-  type RecordBody,
-} from "./ledger.ts";
-import type { Fact, OutletFacts, Reply } from "./messages.ts";
-import { energisedFor, type OutletPlan, powerOf, type SitePlan, type Switch } from "./plan.ts";
+import { applyRecord, type Durable, EMPTY_DURABLE, type Intent, type LedgerRecord, type RecordBody } from "./ledger.ts";
+import type { Reply } from "./messages.ts";
+import type { SitePlan } from "./plan.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 import type { TrustDocument } from "./trust.ts";
@@ -26,10 +18,17 @@ export interface Reading {
 export interface Recording {
   readonly token: number;
   readonly intent: Intent;
-  readonly via: Connection;
+  readonly via: ReplyTo;
   readonly deadlineMs: number;
   /** True when it may go ahead without the card. */
   readonly mayForget: boolean;
+}
+
+/** Whether an outlet's sensor disagrees with its line, as it is told. */
+export interface Mismatch {
+  readonly raised: boolean;
+  /** Since when it has been the other way, mono ms; null while it is not. */
+  readonly changingMs: number | null;
 }
 
 export interface ConsoleState {
@@ -78,6 +77,9 @@ export interface SiteState {
   readonly drives: Readonly<Record<string, number>>;
   readonly lines: Readonly<Record<number, Reading>>;
   readonly inputs: Readonly<Record<string, Reading>>;
+  /** Last sign of life, mono ms: `console router1`, `address 10.0.0.2`. */
+  readonly heard: Readonly<Record<string, number>>;
+  readonly mismatches: Readonly<Record<string, Mismatch>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
@@ -99,6 +101,8 @@ const EMPTY_PLAN: SitePlan = {
   devices: {},
   consoles: [],
   ownBranch: { declared: false, controller: [], path: [] },
+  interlocks: [],
+  actors: {},
 };
 
 export const EMPTY_STATE: SiteState = {
@@ -117,6 +121,8 @@ export const EMPTY_STATE: SiteState = {
   drives: {},
   lines: {},
   inputs: {},
+  heard: {},
+  mismatches: {},
   consoles: {},
   links: {},
   storage: { state: "ok", detail: "" },
@@ -166,49 +172,4 @@ export class Turn {
   reply(via: ReplyTo, reply: Reply): void {
     this.effects.push({ type: "reply", via, reply });
   }
-}
-
-export function drivenPower(state: SiteState, outlet: OutletPlan): Switch | "unknown" {
-  const line = state.lines[outlet.relay];
-  return line === undefined ? "unknown" : powerOf(outlet.contact, line.value);
-}
-
-export function observedPower(state: SiteState, name: string): Switch | "unknown" {
-  const outlet = state.plan.outlets[name];
-  const reading = outlet?.observe ? state.inputs[outlet.observe.input] : undefined;
-  if (reading === undefined) return "unknown";
-  return reading.value ? "on" : "off";
-}
-
-export function relayLevel(outlet: OutletPlan, power: Switch): boolean {
-  return energisedFor(outlet.contact, power);
-}
-
-export function factsOf(state: SiteState, name: string): OutletFacts {
-  const outlet = state.plan.outlets[name];
-  const none: Fact = { value: "unknown", atMs: null, source: "none" };
-  if (outlet === undefined) return { commanded: none, driven: none, observed: none };
-  const memory = memoryOf(state.durable, name);
-  const line = state.lines[outlet.relay];
-  const input = outlet.observe ? state.inputs[outlet.observe.input] : undefined;
-  return {
-    commanded: { value: memory.commanded, atMs: memory.commandedAtMs, source: "ledger" },
-    driven: line
-      ? { value: powerOf(outlet.contact, line.value), atMs: line.atMs, source: `relay ${outlet.relay}` }
-      : none,
-    observed: input
-      ? { value: input.value ? "on" : "off", atMs: input.atMs, source: `input ${outlet.observe?.input}` }
-      : none,
-  };
-}
-
-export function factsOfAll(state: SiteState, outlets: readonly string[]): Record<string, OutletFacts> {
-  return Object.fromEntries(outlets.map((outlet) => [outlet, factsOf(state, outlet)]));
-}
-
-/** The command in execution on an outlet, if any. */
-export function busyWith(state: SiteState, outlet: string): string | null {
-  const running = state.sequences.find((one) => one.intent.outlets.includes(outlet));
-  const recording = state.recordings.find((one) => one.intent.outlets.includes(outlet));
-  return running?.intent.id ?? recording?.intent.id ?? null;
 }

@@ -1,7 +1,8 @@
+import { drivenPower, factsOf } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
-import { drivenPower, factsOf, type SiteState } from "./state.ts";
+import type { SiteState } from "./state.ts";
 
 /** The small state of a site as others see it: `up/state`, `up/birth` and the answer to `status`. */
 

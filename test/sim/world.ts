@@ -61,6 +61,9 @@ const outlet = (name: string, relay: number, contact: "no" | "nc", offTimeMs = 5
   relay,
   contact,
   offTimeMs,
+  onDelayMs: 0,
+  offDelayMs: 0,
+  powerRestore: "as-wired" as const,
   minOffMs: 2_000,
   minOnMs: 10_000,
   rate: { max: 6, perMs: 3_600_000 },
@@ -77,12 +80,14 @@ export const PLAN: SitePlan = {
     a4: outlet("a4", 4, "nc"),
   },
   devices: {
-    router1: { name: "router1", outlets: ["a1", "a2"], consoles: ["router1"], after: [] },
-    switch1: { name: "switch1", outlets: ["a3"], consoles: [], after: ["router1"] },
-    modem1: { name: "modem1", outlets: ["a4"], consoles: [], after: [] },
+    router1: { name: "router1", outlets: ["a1", "a2"], consoles: ["router1"], after: [], address: null },
+    switch1: { name: "switch1", outlets: ["a3"], consoles: [], after: ["router1"], address: null },
+    modem1: { name: "modem1", outlets: ["a4"], consoles: [], after: [], address: null },
   },
   consoles: ["router1"],
   ownBranch: { declared: true, controller: [], path: ["a4"] },
+  interlocks: [],
+  actors: {},
 };
 
 export const COMMAND_TOPIC = `${siteRoot("sim", "one")}/dn/command`;
@@ -197,6 +202,7 @@ export class World {
           configSha256: "",
           tracks: {},
           lines: { ...this.levels },
+          power: "unknown",
           trust: offer === null ? [] : [offer],
           notes: [],
         },
