@@ -30,6 +30,7 @@ import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
 import { nextStart, recoverDurable } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
+import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
@@ -132,7 +133,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   const sweeper = createSweeper();
   const locator = createLocator(monoMs, machineFiles());
-  const capture = captureOf({ config, simulated, journal, store, sweeper, locator, boot, emit });
+  const life = watchLife(config.plan, monoMs, emit);
+  const capture = captureOf({ config, simulated, journal, store, sweeper, locator, boot, life, emit });
   site = createSite({
     edges: edgesOf({ config, journal, bank, link, reader, simulated, emit }),
     clock: systemClock(),
@@ -184,6 +186,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       running.emit({ type: "stopping", towards: shuttingDown() });
       clearInterval(clockTimer);
       machine.stop();
+      life.stop();
       reader.stop();
       await capture.stop();
       await link.stop();
@@ -261,17 +264,21 @@ interface CaptureParts {
   readonly sweeper: Sweeper;
   readonly locator: Locator;
   readonly boot: number;
+  readonly life: Life;
   readonly emit: (event: Event) => void;
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, boot, emit } = parts;
+  const { config, journal, boot, life, emit } = parts;
   return createCapture({
     ports: config.consoles.map((console) => ({ name: console.name, port: portOf(console, parts) })),
     boot,
     heads: journal.recovered.tracks,
     monoMs,
-    append: (items, urgent) => journal.appendCapture(items, urgent, monoMs()),
+    append(items, urgent) {
+      life.spoke(items);
+      journal.appendCapture(items, urgent, monoMs());
+    },
     emit,
   });
 }

@@ -9,10 +9,10 @@ const names = z.array(name);
 /** `outlets:` with nothing behind it is an empty map, not an error. */
 const orEmpty = <T extends z.ZodType>(schema: T) => z.preprocess((value) => value ?? {}, schema);
 
-/** A host, or host:port. A port that refuses is an answer too. */
-const address = z
-  .string()
-  .regex(/^([\w.-]+|\[[0-9a-fA-F:.]+\])(:[1-9]\d{0,4})?$/, { message: "write a host or host:port, IPv6 in brackets" });
+/** No name: nothing at a site may wait for somebody's DNS. A port that refuses is an answer too. */
+const address = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\])(:[1-9]\d{0,4})?$/, {
+  message: "write an IP address, with a port behind it where 22 is not the one: 10.0.0.2:443, [fd00::2]:443",
+});
 
 const observe = z.union([
   z.strictObject({ input: name, within: duration.default(20_000) }),

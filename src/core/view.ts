@@ -29,7 +29,22 @@ function deviceItem(state: SiteState, name: string): Item {
     return plan === undefined ? "unknown" : drivenPower(state, plan);
   });
   const power = powers.length === 0 ? "none" : powers.every((one) => one === powers[0]) ? powers[0] : "mixed";
-  return { outlets: device?.outlets, consoles: device?.consoles, power };
+  return { outlets: device?.outlets, consoles: device?.consoles, power, alive: signOfLife(state, name) };
+}
+
+/**
+ * The power being back and the device being back are two answers; this is the second: what told of it since it was last
+ * switched on. Without a time: the state is published at each change, and a console speaks all day.
+ */
+function signOfLife(state: SiteState, name: string): string | null {
+  const device = state.plan.devices[name];
+  const lastOnMs = Math.max(
+    0,
+    ...(device?.outlets ?? []).map((outlet) => memoryOf(state.durable, outlet).lastOnMs ?? 0),
+  );
+  const sources = (device?.consoles ?? []).map((console) => `console ${console}`);
+  if (device?.address) sources.push(`address ${device.address}`);
+  return sources.find((source) => (state.heard[source] ?? Number.NEGATIVE_INFINITY) > lastOnMs) ?? null;
 }
 
 function items(state: SiteState): Record<string, Item> {
