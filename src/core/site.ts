@@ -242,7 +242,7 @@ function onClock(turn: Turn, event: Extract<Event, { type: "clock-read" }>): voi
 
 function publishChanges(turn: Turn, event: Event): void {
   const before = turn.state.items;
-  const items = revise(turn.state);
+  const items = revise(turn.state, turn.nowMs);
   if (items === before) return;
   turn.set({ items });
   if (event.type === "started") return;

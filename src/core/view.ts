@@ -1,5 +1,6 @@
 import { drivenPower, factsOf } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
+import { lockOf } from "./locks.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
 import type { SiteState } from "./state.ts";
@@ -8,7 +9,7 @@ import type { SiteState } from "./state.ts";
 
 type Item = Readonly<Record<string, unknown>>;
 
-function outletItem(state: SiteState, name: string): Item {
+function outletItem(state: SiteState, name: string, nowMs: number): Item {
   const outlet = state.plan.outlets[name];
   const running = state.sequences.find((one) => one.intent.outlets.includes(name));
   const branch = branchOf(state.plan, [name]);
@@ -16,7 +17,8 @@ function outletItem(state: SiteState, name: string): Item {
     relay: outlet?.relay,
     contact: outlet?.contact,
     ...factsOf(state, name),
-    lock: memoryOf(state.durable, name).lock,
+    lock: lockOf(state, name, nowMs),
+    alarm: state.mismatches[name]?.raised ?? false,
     ownBranch: branch === "controller" || branch === "path" ? branch : null,
     busy: running ? { id: running.intent.id, by: running.intent.by, verb: running.intent.verb } : null,
   };
@@ -47,10 +49,10 @@ function signOfLife(state: SiteState, name: string): string | null {
   return sources.find((source) => (state.heard[source] ?? Number.NEGATIVE_INFINITY) > lastOnMs) ?? null;
 }
 
-function items(state: SiteState): Record<string, Item> {
+function items(state: SiteState, nowMs: number): Record<string, Item> {
   const { plan } = state;
   const all: Record<string, Item> = {};
-  for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name);
+  for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name, nowMs);
   for (const name of Object.keys(plan.devices)) all[`devices/${name}`] = deviceItem(state, name);
   for (const name of plan.consoles) all[`consoles/${name}`] = { ...state.consoles[name] };
   all["site/storage"] = { ...state.storage };
@@ -62,10 +64,10 @@ function items(state: SiteState): Record<string, Item> {
 }
 
 /** Raises the revision of each item that changed. Returns the same object when none did. */
-export function revise(state: SiteState): SiteState["items"] {
+export function revise(state: SiteState, nowMs: number): SiteState["items"] {
   let changed = false;
   const next = Object.fromEntries(
-    Object.entries(items(state)).map(([name, item]) => {
+    Object.entries(items(state, nowMs)).map(([name, item]) => {
       const json = JSON.stringify(item);
       const before = state.items[name];
       if (before?.json === json) return [name, before];
@@ -84,7 +86,7 @@ function wallNow(state: SiteState, nowMs: number): number | null {
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
 export function stateView(state: SiteState, nowMs: number): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
-  for (const [path, { rev, json }] of Object.entries(revise(state))) {
+  for (const [path, { rev, json }] of Object.entries(revise(state, nowMs))) {
     const [group = "", name = ""] = path.split("/");
     groups[group] = { ...groups[group], [name]: { rev, ...JSON.parse(json) } };
   }
