@@ -94,13 +94,14 @@ export function overrideRefusal(identity: Identity, plan: SitePlan, ask: Ask): R
   return may ? null : { code: "role.denied", detail: `--override ${override.join(",")} needs the verb admin` };
 }
 
-/** Whoever set a lock takes it away, or an admin. */
-export function unlockRefusal(state: SiteState, identity: Identity, ask: Ask, nowMs: number): Refusal | null {
-  if (ask.verb !== "unlock" || everywhere(identity, "admin", state.plan, ask)) return null;
+/** Whoever set a lock takes it away, or an admin; nobody puts another one over it. */
+export function tagRefusal(state: SiteState, identity: Identity, ask: Ask, nowMs: number): Refusal | null {
+  if (ask.verb !== "unlock" && ask.verb !== "lock") return null;
+  if (ask.verb === "unlock" && everywhere(identity, "admin", state.plan, ask)) return null;
+  const code = ask.verb === "unlock" ? "outlet.lock-owner" : "outlet.locked";
   for (const outlet of ask.outlets) {
     const lock = lockOf(state, outlet, nowMs);
-    if (lock !== null && lock.by !== identity.name)
-      return { code: "outlet.lock-owner", detail: lockText(state, outlet, lock, nowMs) };
+    if (lock !== null && lock.by !== identity.name) return { code, detail: lockText(state, outlet, lock, nowMs) };
   }
   return null;
 }

@@ -1,3 +1,4 @@
+import { answerRecorded, answerUnrecorded, SYNC_DEADLINE_MS, settleAnswer } from "./answers.ts";
 import {
   type Ask,
   cuts,
@@ -6,7 +7,7 @@ import {
   type Refusal,
   roleAllows,
   standingRefusal,
-  unlockRefusal,
+  tagRefusal,
 } from "./checks.ts";
 import type { Code } from "./codes.ts";
 import type { Connection, Event, ReplyTo } from "./events.ts";
@@ -28,9 +29,6 @@ type Arrived = Extract<Event, { type: "command-arrived" }>;
 type Select = Extract<Command, { kind: "select" }>;
 type Operate = Extract<Command, { kind: "operate" }>;
 
-/** An operate whose intent is not on the card by then goes on without it, or is refused. */
-const SYNC_DEADLINE_MS = 2_000;
-
 export function reject(turn: Turn, via: Connection, id: string, refusal: Refusal): Reply {
   const reply: Reply = { id, phase: "rejected", ...refusal };
   turn.reply(via, reply);
@@ -48,10 +46,8 @@ function refuse(
 ): void {
   const reply: Reply = { id: command.id, phase: "rejected", ...refusal };
   const { id, by } = command;
-  turn.append([{ kind: "refused", id, by, code: refusal.code, target, reply: decided ? reply : null }], {
-    sync: false,
-  });
-  turn.reply(via, reply);
+  const record = { kind: "refused", id, by, code: refusal.code, target, reply: decided ? reply : null } as const;
+  answerRecorded(turn, via, reply, record, { sync: false });
 }
 
 export function onSelect(turn: Turn, event: Arrived, command: Select): void {
@@ -110,7 +106,7 @@ function aim(state: SiteState, identity: Identity, command: Select, nowMs: numbe
 function deniedFor(state: SiteState, identity: Identity, ask: Ask, nowMs: number): Refusal | null {
   if (!roleAllows(identity, state.plan, ask))
     return { code: "role.denied", detail: `${ask.verb} ${targetText(ask.targets)}` };
-  return overrideRefusal(identity, state.plan, ask) ?? unlockRefusal(state, identity, ask, nowMs);
+  return overrideRefusal(identity, state.plan, ask) ?? tagRefusal(state, identity, ask, nowMs);
 }
 
 /** With `partial`, what is left of the ask when the targets that would be refused are taken out of it. */
@@ -215,7 +211,8 @@ export function recordIntent(turn: Turn, via: ReplyTo, { id, by }: Pick<Operate,
 function record(turn: Turn, via: ReplyTo, intent: Intent, mayForgetIt: boolean): void {
   const token = turn.token();
   const deadlineMs = turn.nowMs + SYNC_DEADLINE_MS;
-  const recording: Recording = { token, intent, via, deadlineMs, mayForget: mayForgetIt };
+  const epoch = turn.state.trust?.epoch;
+  const recording: Recording = { token, intent, via, deadlineMs, mayForget: mayForgetIt, epoch };
   turn.set({ recordings: [...turn.state.recordings, recording] });
   turn.append([{ kind: "intent", intent }], { sync: true, token });
   if (turn.state.storage.state === "degraded") settleRecording(turn, recording, false);
@@ -229,7 +226,13 @@ function isNotOff(state: SiteState, name: string): boolean {
 /** The card has answered, or has not within the deadline. */
 export function settleRecording(turn: Turn, recording: Recording, ok: boolean): void {
   turn.set({ recordings: turn.state.recordings.filter((one) => one !== recording) });
-  if (!ok && !recording.mayForget) return refuseUnrecorded(turn, recording);
+  if (!ok && !recording.mayForget)
+    return refuseRecorded(turn, recording, {
+      code: "storage.degraded",
+      detail: "the intent could not be recorded within 2 s",
+    });
+  if (recording.epoch !== turn.state.trust?.epoch)
+    return refuseRecorded(turn, recording, { code: "trust.changed", detail: "while the intent was being recorded" });
   const durability: Durability = ok ? "synced" : "memory";
   const intent = { ...recording.intent, durability };
   if (!ok) turn.append([{ kind: "unrecorded", id: intent.id }], { sync: false });
@@ -238,12 +241,13 @@ export function settleRecording(turn: Turn, recording: Recording, ok: boolean): 
   runSequences(turn);
 }
 
-function refuseUnrecorded(turn: Turn, { intent, via }: Recording): void {
-  const detail = "the intent could not be recorded within 2 s";
-  const reply: Reply = { id: intent.id, phase: "rejected", code: "storage.degraded", detail };
+/** Its intent is in the ledger and owes: the outcome says that nothing moved. */
+function refuseRecorded(turn: Turn, { intent, via }: Recording, refusal: Refusal): void {
+  const reply: Reply = { id: intent.id, phase: "rejected", ...refusal };
   const outlets = Object.fromEntries(intent.outlets.map((name) => [name, drivenNow(turn.state, name)]));
-  turn.append([{ kind: "outcome", id: intent.id, verdict: "failed", failures: [], outlets, reply }], { sync: true });
-  turn.reply(via, reply);
+  const record = { kind: "outcome", id: intent.id, verdict: "failed", failures: [], outlets, reply } as const;
+  if (refusal.code === "storage.degraded") answerUnrecorded(turn, via, reply, record);
+  else answerRecorded(turn, via, reply, record, { sync: true });
 }
 
 function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
@@ -251,9 +255,13 @@ function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
   return outlet === undefined ? "unknown" : drivenPower(state, outlet);
 }
 
+/** Of recordings and of answers that wait for the card. */
 export function checkDeadlines(turn: Turn): void {
   for (const recording of turn.state.recordings) {
     if (turn.nowMs >= recording.deadlineMs) settleRecording(turn, recording, false);
+  }
+  for (const answer of turn.state.answers) {
+    if (turn.nowMs >= answer.deadlineMs) settleAnswer(turn, answer, false);
   }
 }
 
@@ -271,13 +279,12 @@ function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask):
   if (ask.verb === "lock") {
     const end = lockEnd(turn, ask.args.forMs);
     const reply = result({ locked: ask.outlets, ...end, facts: facts() });
-    turn.append([{ kind: "locked", id, by, reason, outlets: ask.outlets, ...end, reply }], { sync: true });
-    return turn.reply(via, reply);
+    const record = { kind: "locked", id, by, reason, outlets: ask.outlets, ...end, reply } as const;
+    return answerRecorded(turn, via, reply, record, { sync: true });
   }
   if (ask.verb === "unlock") {
     const reply = result({ unlocked: ask.outlets, facts: facts() });
-    turn.append([{ kind: "unlocked", id, by, outlets: ask.outlets, reply }], { sync: true });
-    return turn.reply(via, reply);
+    return answerRecorded(turn, via, reply, { kind: "unlocked", id, by, outlets: ask.outlets, reply }, { sync: true });
   }
   const running = turn.state.sequences.find((one) => one.intent.outlets.some((name) => ask.outlets.includes(name)));
   if (running === undefined) {
@@ -285,9 +292,8 @@ function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask):
     return refuse(turn, via, command, targetText(ask.targets), refusal, true);
   }
   const reply = result({ cancels: running.intent.id });
-  turn.append([{ kind: "cancelled", id, by, cancels: running.intent.id, reply }], { sync: true });
+  answerRecorded(turn, via, reply, { kind: "cancelled", id, by, cancels: running.intent.id, reply }, { sync: true });
   const sequences = turn.state.sequences.map((one) => (one === running ? { ...one, cancelled: true } : one));
   turn.set({ sequences });
-  turn.reply(via, reply);
   runSequences(turn);
 }

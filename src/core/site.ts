@@ -1,5 +1,6 @@
 import { onActorOrdered } from "./actors.ts";
 import { checkMismatches, mismatchWakes } from "./alarms.ts";
+import { settleAnswer } from "./answers.ts";
 import {
   onFaultSet,
   onOutcome,
@@ -50,8 +51,11 @@ function route(turn: Turn, event: Event): void {
     case "message-ignored":
       return onIgnored(turn, event);
     case "append-finished": {
-      const recording = turn.state.recordings.find((one) => one.token === event.token);
-      return recording ? settleRecording(turn, recording, event.ok) : undefined;
+      const { token, ok } = event;
+      const recording = turn.state.recordings.find((one) => one.token === token);
+      if (recording !== undefined) return settleRecording(turn, recording, ok);
+      const answer = turn.state.answers.find((one) => one.token === token);
+      return answer && settleAnswer(turn, answer, ok);
     }
     case "storage-changed":
       turn.set({ storage: { state: event.state, detail: event.detail } });
@@ -250,7 +254,7 @@ function publishChanges(turn: Turn, event: Event): void {
 }
 
 function nextWake(state: SiteState, nowMs: number): number | null {
-  const times: number[] = state.recordings.map((one) => one.deadlineMs);
+  const times: number[] = [...state.recordings, ...state.answers].map((one) => one.deadlineMs);
   for (const sequence of state.sequences) {
     const { wakeAtMs } = advance(sequence, (outlet) => observedPower(state, outlet), nowMs);
     // A sequence that could go on by itself has already; this only asks when.

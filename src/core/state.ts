@@ -22,6 +22,16 @@ export interface Recording {
   readonly deadlineMs: number;
   /** True when it may go ahead without the card. */
   readonly mayForget: boolean;
+  /** Of the trust under which it was asked. */
+  readonly epoch: number | undefined;
+}
+
+/** An answer whose record is on its way to the card. */
+export interface Answering {
+  readonly token: number;
+  readonly via: ReplyTo;
+  readonly reply: Reply;
+  readonly deadlineMs: number;
 }
 
 /** Whether an outlet's sensor disagrees with its line, as it is told. */
@@ -72,6 +82,7 @@ export interface SiteState {
   readonly trust: TrustDocument | null;
   readonly selections: Selections;
   readonly recordings: readonly Recording[];
+  readonly answers: readonly Answering[];
   readonly sequences: readonly Sequence[];
   /** Token of the edge under way, by command id. */
   readonly drives: Readonly<Record<string, number>>;
@@ -117,6 +128,7 @@ export const EMPTY_STATE: SiteState = {
   trust: null,
   selections: [],
   recordings: [],
+  answers: [],
   sequences: [],
   drives: {},
   lines: {},

@@ -176,6 +176,7 @@ describe("locks", () => {
     const asOther = bench.select("unlock", "nas1", {}, "olaf");
     expect(codes(asOther)).toEqual(["rejected", "outlet.lock-owner"]);
     expect(String(asOther.detail)).toContain("by alice: hands inside");
+    expect(codes(bench.select("lock", "nas1", { forMs: 1_000 }, "olaf"))).toEqual(["rejected", "outlet.locked"]);
     const { nonce } = bench.select("unlock", "nas1", {}, "ada");
     expect(bench.operate(nonce, { by: "ada" })).toMatchObject({ phase: "result", verdict: "done" });
   });

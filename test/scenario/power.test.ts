@@ -30,7 +30,13 @@ describe("power for a whole site, at the terminal", () => {
     const partly = await power(["cycle", "one/router1", "one/nas1", "--partial"]);
     expect(partly, partly.err).toMatchObject({ code: 0 });
     expect(partly.out).toContain("left out");
-    expect(new Set(edges().slice(before).map(({ relay }) => relay))).toEqual(new Set([1, 2]));
+    expect(
+      new Set(
+        edges()
+          .slice(before)
+          .map(({ relay }) => relay),
+      ),
+    ).toEqual(new Set([1, 2]));
     const two = await power(["on", "one/nas1", "two/nas1"]);
     expect(two).toMatchObject({ code: 2 });
     expect(two.err).toContain("one site at a time");
