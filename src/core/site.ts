@@ -250,7 +250,7 @@ function publishChanges(turn: Turn, event: Event): void {
   if (items === before) return;
   turn.set({ items });
   if (event.type === "started") return;
-  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs) });
+  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs, items) });
 }
 
 function nextWake(state: SiteState, nowMs: number): number | null {

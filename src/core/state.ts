@@ -70,6 +70,13 @@ export interface Asked {
   readonly via: Connection;
 }
 
+/** A part of the published state, with how often it changed. */
+export interface StateItem {
+  readonly rev: number;
+  readonly json: string;
+  readonly item: Readonly<Record<string, unknown>>;
+}
+
 export interface SiteState {
   readonly plan: SitePlan;
   readonly boot: number;
@@ -101,7 +108,7 @@ export interface SiteState {
   readonly asked: readonly Asked[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
-  readonly items: Readonly<Record<string, { rev: number; json: string }>>;
+  readonly items: Readonly<Record<string, StateItem>>;
   readonly nextToken: number;
 }
 

@@ -49,7 +49,7 @@ function signOfLife(state: SiteState, name: string): string | null {
   return sources.find((source) => (state.heard[source] ?? Number.NEGATIVE_INFINITY) > lastOnMs) ?? null;
 }
 
-function items(state: SiteState, nowMs: number): Record<string, Item> {
+function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   const { plan } = state;
   const all: Record<string, Item> = {};
   for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name, nowMs);
@@ -67,12 +67,12 @@ function items(state: SiteState, nowMs: number): Record<string, Item> {
 export function revise(state: SiteState, nowMs: number): SiteState["items"] {
   let changed = false;
   const next = Object.fromEntries(
-    Object.entries(items(state, nowMs)).map(([name, item]) => {
+    Object.entries(itemsOf(state, nowMs)).map(([name, item]) => {
       const json = JSON.stringify(item);
       const before = state.items[name];
       if (before?.json === json) return [name, before];
       changed = true;
-      return [name, { rev: (before?.rev ?? 0) + 1, json }];
+      return [name, { rev: (before?.rev ?? 0) + 1, json, item }];
     }),
   );
   return changed || Object.keys(next).length !== Object.keys(state.items).length ? next : state.items;
@@ -84,11 +84,11 @@ function wallNow(state: SiteState, nowMs: number): number | null {
 }
 
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
-export function stateView(state: SiteState, nowMs: number): Record<string, unknown> {
+export function stateView(state: SiteState, nowMs: number, items = revise(state, nowMs)): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
-  for (const [path, { rev, json }] of Object.entries(revise(state, nowMs))) {
+  for (const [path, { rev, item }] of Object.entries(items)) {
     const [group = "", name = ""] = path.split("/");
-    groups[group] = { ...groups[group], [name]: { rev, ...JSON.parse(json) } };
+    groups[group] = { ...groups[group], [name]: { rev, ...item } };
   }
   const pending = state.sequences.map((sequence) => ({
     ...pendingOf(sequence, nowMs),

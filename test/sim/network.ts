@@ -31,6 +31,8 @@ export class Network {
   private readonly rates: { drop: number; duplicate: number; delay: number; hours: number };
   private cutUntilMs = 0;
   calm = false;
+  /** What was held back for longer never comes: the end of a story is judged when all is settled. */
+  settledMs = Number.POSITIVE_INFINITY;
   private readonly time: VirtualTime;
   private readonly random: Random;
   private readonly arrive: (via: Way, message: Uint8Array, retained: boolean) => void;
@@ -45,7 +47,7 @@ export class Network {
 
   carry(message: Uint8Array): void {
     this.tape.push(message);
-    if (this.calm) return this.deliver(message, 50, "lte");
+    if (this.calm) return void this.time.after(50, () => this.arrive("lte", message, false));
     if (this.time.nowMs < this.cutUntilMs || this.random.chance(this.rates.drop)) return void this.counts.dropped++;
     const copies = this.random.chance(this.rates.duplicate) ? 2 : 1;
     if (copies === 2) this.counts.duplicated++;
@@ -60,7 +62,9 @@ export class Network {
   }
 
   private deliver(message: Uint8Array, ms: number, via: Way, retained = false): void {
-    this.time.after(ms, () => this.arrive(via, message, retained));
+    this.time.after(ms, () => {
+      if (this.time.nowMs < this.settledMs) this.arrive(via, message, retained);
+    });
   }
 
   /** Nothing gets through for a while. */

@@ -83,6 +83,7 @@ class Story {
     this.time.runUntil(begin + FAULTY_MS);
     this.world.calm = true;
     this.network.calm = true;
+    this.network.settledMs = this.time.nowMs + CALM_MS / 2;
     this.operators.calm = true;
     this.world.hardware.mend();
     this.world.tell("faults stop");
