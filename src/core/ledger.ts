@@ -167,7 +167,11 @@ export function applyRecord(durable: Durable, record: LedgerRecord): Durable {
 function reduce(durable: Durable, record: LedgerRecord): Durable {
   switch (record.kind) {
     case "start":
-      return { ...rebase(durable, record.boot, record.mono), start: record.start, stopped: undefined };
+      return {
+        ...afterInterruption(rebase(durable, record.boot, record.mono), record.mono),
+        start: record.start,
+        stopped: undefined,
+      };
     case "stop":
       return { ...durable, stopped: record.towards };
     case "trust":
@@ -227,6 +231,15 @@ function rebase(durable: Durable, boot: number, nowMs: number): Durable {
     Object.entries(durable.actors ?? {}).map(([name, acts]) => [name, acts.map(() => nowMs)]),
   );
   return { ...durable, boot, outlets, actors, unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })) };
+}
+
+/** Edges of a command that did not end may have gone unrecorded: each counts as just driven. */
+function afterInterruption(durable: Durable, nowMs: number): Durable {
+  const interrupted = durable.unsettled.flatMap((one) => one.outlets);
+  let next = durable;
+  for (const outlet of interrupted)
+    next = remember(next, outlet, { ...memoryOf(next, outlet), lastOnMs: nowMs, lastOffMs: nowMs });
+  return next;
 }
 
 function applyIntent(durable: Durable, intent: Intent, mono: number): Durable {
