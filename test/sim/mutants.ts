@@ -37,8 +37,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "any key of the trust speaks for any operator",
     file: "trust.ts",
-    find: "holders.find((one) => one.name === by)",
-    replace: "trust.operators.find((one) => one.name === by)",
+    find: "operator.keys.some((key) => signers.includes(key)));",
+    replace:
+      "operator.keys.some((key) => signers.includes(key)) || operator.name === by);\n  if (signers.length > 0) return { ok: true, identity: { name: by, roles: rolesOf(trust, trust.operators.find((one) => one.name === by)?.roles ?? []) } };",
   },
   {
     name: "a revoked operator goes on",

@@ -110,10 +110,22 @@ export class Operators {
       this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override });
     const body = { kind: "operate", id, nonce, args: args.withoutRecord === true ? { withoutRecord: true } : {} };
     const thinkMs = this.calm ? 500 : this.random.between(100, 70_000);
+    // A client with a fault in it spends the same nonce on a second order, or is revoked in the act.
+    if (!this.calm && this.random.chance(0.1)) this.time.after(thinkMs + 3_000, () => this.again(wish, nonce));
+    if (!this.calm && by === "olaf" && this.random.chance(0.3))
+      this.time.after(thinkMs + this.random.between(0, 1_500), () => this.pushTrust());
     for (let repeat = 0; repeat <= REPEATS; repeat++)
       this.time.after(thinkMs + repeat * 8_000, () => {
         if (repeat === 0 || !this.answered.has(id)) this.send(by, body);
       });
+  }
+
+  private again({ by, verb, target, args }: Wish, nonce: string): void {
+    const id = this.id();
+    const forMs = typeof args.forMs === "number" ? args.forMs : undefined;
+    if (maySwitch(by))
+      this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override: [] });
+    this.send(by, { kind: "operate", id, nonce });
   }
 
   /** A stranger's key, another's name, a viewer's order. */

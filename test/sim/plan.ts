@@ -31,10 +31,10 @@ export const PLAN: SitePlan = {
   outlets: {
     a1: outlet("a1", 1, { observe: { input: "s1", withinMs: 2_000 } }),
     a2: outlet("a2", 2, { offTimeMs: 10_000, observe: { input: "s2", withinMs: 2_000 } }),
-    a3: outlet("a3", 3, { contact: "no", onDelayMs: 1_500, offDelayMs: 700 }),
+    a3: outlet("a3", 3, { contact: "no", onDelayMs: 1_500, offDelayMs: 700, minOffMs: 90_000 }),
     a4: outlet("a4", 4),
     a5: outlet("a5", 5, { contact: "no", powerRestore: "always-on" }),
-    a6: outlet("a6", 6, { contact: "no", powerRestore: "last-state" }),
+    a6: outlet("a6", 6, { contact: "no", powerRestore: "last-state", minOnMs: 120_000 }),
     a7: outlet("a7", 7, { powerRestore: "always-off", rate: { max: 2, perMs: 600_000 } }),
   },
   devices: {

@@ -30,6 +30,8 @@ export class Properties {
   /** When a lock without an end was confirmed, by outlet. */
   private readonly locks = new Map<string, number>();
   private readonly nonces = new Map<string, string>();
+  private readonly restored = new Set<string>();
+  private readonly lockers = new Map<string, string>();
   private readonly edgesOf = new Map<string, Edge[]>();
   private revoked = false;
   private readonly world: World;
@@ -50,6 +52,8 @@ export class Properties {
     const order = this.operators.orders.get(reply.id);
     if (reply.durability === "memory") this.forgettable.add(reply.id);
     if (reply.phase === "accepted" && !this.accepted.has(reply.id)) this.onAccepted(reply, order);
+    if (reply.phase === "rejected" && this.accepted.has(reply.id) && /^nonce\./.test(reply.code ?? ""))
+      if (!this.forgettable.has(reply.id)) this.problem(`decided twice: ${reply.id} ${reply.code}`);
     if (reply.phase !== "result") return;
     if (reply.verdict === "verified" && order !== undefined) this.onVerified(order, Object.keys(reply.facts ?? {}));
     for (const outlet of reply.locked ?? []) this.onLocked(outlet, reply);
@@ -57,7 +61,12 @@ export class Properties {
   }
 
   /** Only a lock without an end, and safely recorded, is one that must hold from here on. */
-  private onLocked(outlet: string, { forMs, durability }: Said): void {
+  private onLocked(outlet: string, { id, forMs, durability }: Said): void {
+    const by = this.operators.orders.get(id)?.by ?? "";
+    const before = this.locks.has(outlet) ? this.lockers.get(outlet) : undefined;
+    if (before !== undefined && before !== by && !this.everAsked("unlock", outlet))
+      this.problem(`a tag of ${by} over that of ${before}: ${outlet}`);
+    this.lockers.set(outlet, by);
     if (forMs === null && durability !== "memory") this.locks.set(outlet, this.world.time.nowMs);
     else this.locks.delete(outlet);
   }
@@ -100,11 +109,34 @@ export class Properties {
     // An owed on is paid again when a reset let the relay go in between.
     const released = this.world.hardware.releases.some((at) => before !== undefined && at >= before.atMs);
     if (before !== undefined && !(released && edge.power === "on")) this.problem(`moved twice: ${said}`);
-    if (!/^(restore|ladder)-/.test(edge.id)) this.checkOrder(edge, said);
+    if (/^restore-/.test(edge.id)) this.checkRestore(edge, said);
+    else if (/^ladder-/.test(edge.id)) this.checkLadder(edge, said);
+    else this.checkOrder(edge, said);
     if (edge.power === "on") this.checkOn(edge, mine, said);
     else this.checkOff(edge, said);
     this.checkInterlock(edge, said);
     this.edgesOf.set(edge.id, [...mine, edge]);
+  }
+
+  /** Once in a boot, never where the mains was there, and nothing off where nobody can tell. */
+  private checkRestore(edge: Edge, said: string): void {
+    const { powerWas, boot } = this.world;
+    // What was begun in the boot before is owed, whatever this boot is like.
+    if (!edge.id.includes(`-${boot}-`)) return;
+    const key = `${boot} ${edge.outlet}`;
+    const paid = this.edgesOf.get(edge.id)?.some((one) => one.outlet === edge.outlet) === true;
+    if (this.restored.has(key) && !paid) this.problem(`restored twice in one boot: ${said}`);
+    this.restored.add(key);
+    if (powerWas === "kept") this.problem(`restored although the mains was there: ${said}`);
+    if (edge.power === "off" && powerWas !== "lost") this.problem(`taken off where nobody can tell: ${said}`);
+  }
+
+  private checkLadder(edge: Edge, said: string): void {
+    const lately = this.world.edges.filter(
+      (one) => /^ladder-/.test(one.id) && one.power === "off" && edge.atMs - one.atMs < 3_600_000,
+    );
+    if (lately.length > 2 && !lately.some((one) => this.forgettable.has(one.id)))
+      this.problem(`an actor beyond its rate: ${said}`);
   }
 
   private checkOrder(edge: Edge, said: string): void {

@@ -133,8 +133,10 @@ class Story {
     this.world.flapLink();
   }
 
+  /** A modem that does not come back: its ladder tries again and again. */
   private climb(): void {
-    this.world.climbLadder(`ladder-${++this.counts.ladders}`);
+    for (let rung = 0; rung < 4; rung++)
+      this.time.after(rung * 60_000, () => this.world.climbLadder(`ladder-${++this.counts.ladders}`));
   }
 
   /** Somebody asks how it is, far too often: nothing may be put off by it. */

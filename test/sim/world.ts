@@ -53,10 +53,11 @@ export class World {
   life = 0;
   calm = false;
   private readonly disk: MemoryDisk = createMemoryDisk();
-  private boot: number;
+  /** Of the machine; another one after each reset. */
+  boot: number;
   private bootedAtMs = 0;
   private stored = FIRST_TRUST;
-  private powerWas: "kept" | "lost" | "unknown" = "unknown";
+  powerWas: "kept" | "lost" | "unknown" = "unknown";
   private workerMs = 0;
   private wallMs = 1_700_000_000_000;
   readonly time: VirtualTime;
