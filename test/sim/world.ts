@@ -42,7 +42,7 @@ export interface Listener {
 
 class Crash extends Error {}
 
-export const ROOT = siteRoot("sim", "one");
+const ROOT = siteRoot("sim", "one");
 
 export class World {
   readonly edges: Edge[] = [];
