@@ -31,6 +31,7 @@ export class Properties {
   private readonly locks = new Map<string, number>();
   private readonly nonces = new Map<string, string>();
   private readonly restored = new Set<string>();
+  private readonly locked = new Set<string>();
   private readonly lockers = new Map<string, string>();
   private readonly edgesOf = new Map<string, Edge[]>();
   private revoked = false;
@@ -56,7 +57,10 @@ export class Properties {
       if (!this.forgettable.has(reply.id)) this.problem(`decided twice: ${reply.id} ${reply.code}`);
     if (reply.phase !== "result") return;
     if (reply.verdict === "verified" && order !== undefined) this.onVerified(order, Object.keys(reply.facts ?? {}));
-    for (const outlet of reply.locked ?? []) this.onLocked(outlet, reply);
+    // A stored answer that is given again is no second lock.
+    if (reply.locked !== undefined && !this.locked.has(reply.id))
+      for (const outlet of reply.locked) this.onLocked(outlet, reply);
+    this.locked.add(reply.id);
     if (order === undefined && reply.epoch === 2) this.revoked = true;
   }
 
