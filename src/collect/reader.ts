@@ -18,7 +18,6 @@ interface DaySpan {
   readonly first: number;
   next: number;
   readonly firstMonoMs: number;
-  lastMonoMs: number;
 }
 
 export interface CollectedBoot {
@@ -114,10 +113,11 @@ export class CollectedTrack {
   /** Offset of the first byte at or after a mono time of a boot. */
   offsetAt(boot: number, monoMs: number): number {
     const mine = this.spans().filter((span) => span.boot === boot);
-    for (const { day, lastMonoMs } of mine) {
-      // Bytes of the last piece may be later than its beginning.
-      const later = lastMonoMs >= monoMs || day === mine.at(-1)?.day;
-      if (!later) continue;
+    const begin = Math.max(
+      0,
+      mine.findLastIndex(({ firstMonoMs }) => firstMonoMs < monoMs),
+    );
+    for (const { day } of mine.slice(begin)) {
       for (const entry of this.entries(day)) {
         const at = entry.boot === boot ? offsetIn(entry, monoMs) : null;
         if (at !== null) return at;
@@ -187,10 +187,7 @@ export class CollectedTrack {
     for (const entry of this.entries(day)) {
       const current = spans.at(-1);
       if (current?.boot !== entry.boot) spans.push(spanOf(day, entry, entry));
-      else {
-        current.next = entry.next;
-        current.lastMonoMs = entry.monoMs;
-      }
+      else current.next = entry.next;
     }
     return spans;
   }
@@ -198,7 +195,7 @@ export class CollectedTrack {
 
 function spanOf(day: string, first: IndexEntry, last: IndexEntry): DaySpan {
   const { boot, offset } = first;
-  return { day, boot, first: offset, next: last.next, firstMonoMs: first.monoMs, lastMonoMs: last.monoMs };
+  return { day, boot, first: offset, next: last.next, firstMonoMs: first.monoMs };
 }
 
 /** Where in a piece that time begins; null when the piece is before it. */

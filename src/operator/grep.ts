@@ -51,8 +51,11 @@ export function compileSearch(pattern: string, ignoreCase: boolean, lineMs: numb
   };
 }
 
+/** It may be an `Error` of the script's own world. */
 function isTimeout(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+  return (
+    typeof error === "object" && error !== null && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT"
+  );
 }
 
 function compile(pattern: string, flags: string): RegExp {
@@ -77,7 +80,7 @@ function whyWrong(pattern: string, flags: string): string | null {
 /** Colours and other orders to a terminal inside a line: what a person sees is searched. */
 const ORDERS =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one.
-  /\u001b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\u0007\u001b]{0,1024}(?:\u0007|\u001b\\)|[PX^_][^\u001b]{0,1024}\u001b\\|[ -/]{0,16}[0-~])|\u009b[0-?]{0,64}[ -/]{0,16}[@-~]/g;
+  /\u001b(?:\[[0-?]{0,64}[ -/]{0,16}[@-~]|\][^\u0007\u001b]{0,1024}(?:\u0007|\u001b\\)|[PX^_][^\u001b]{0,1024}\u001b\\|[ -/]{0,16}[0-OQ-WYZ\\`a-~])|\u009b[0-?]{0,64}[ -/]{0,16}[@-~]/g;
 
 export function withoutOrders(text: string): string {
   return text.replace(ORDERS, "");
