@@ -13,6 +13,7 @@ import { Refused, Silent, type SiteConsole } from "./site-source.ts";
 const RENEW_MS = 30_000;
 const ANSWER_MS = 10_000;
 const LOOK_MS = 100;
+const BLINK_MS = 3_000;
 /** What only a read can tell (`tx`) is asked for so often. */
 const POLL_MS = 2_000;
 
@@ -23,11 +24,14 @@ export async function follow(
   gaps: GapsOnce = new GapsOnce(),
 ): Promise<void> {
   const follower = new Follower(site, start, onItem, gaps);
-  const stop = site.client.onMessage((message) => follower.hear(message.topic, message.payload));
+  const stops = [
+    site.client.onMessage((message) => follower.hear(message.topic, message.payload)),
+    site.client.onLost(() => follower.lost()),
+  ];
   try {
     await follower.run();
   } finally {
-    stop();
+    for (const stop of stops) stop();
   }
 }
 
@@ -40,6 +44,8 @@ class Follower {
   /** Declared ahead of the bytes that have come. */
   private early: DeclaredGap[] = [];
   private silentSince: number | null = null;
+  private saidSilent = false;
+  private linkWasLost = false;
   private answeredOnce = false;
   private life: unknown = null;
   private readonly site: SiteConsole;
@@ -79,6 +85,11 @@ class Follower {
     else this.take(chunk);
   }
 
+  /** What came while the link was away is not sent again by itself. */
+  lost(): void {
+    this.linkWasLost = true;
+  }
+
   /** A gap that takes no offsets cannot be seen in the bytes: the site's ledger tells it. */
   private hearRecords(payload: Uint8Array): void {
     const records = asRecord(parseJson(payload))?.records;
@@ -110,7 +121,8 @@ class Follower {
   async run(): Promise<void> {
     const { signal } = this.site;
     for (let renewAt = 0; !signal.aborted; await sleep(this.site.track === "rx" ? LOOK_MS : POLL_MS)) {
-      if (Date.now() >= renewAt || this.livesAnew()) {
+      if (Date.now() >= renewAt || this.livesAnew() || this.linkWasLost) {
+        this.linkWasLost = false;
         renewAt = (await this.renew()) ? Date.now() + RENEW_MS : Date.now() + 1_000;
       }
       if (this.behind && !signal.aborted) await this.catchUp();
@@ -145,13 +157,18 @@ class Follower {
     return true;
   }
 
+  /** A blink of the link is not worth a word. */
   private sayIfBack(reply: SiteReply | null): void {
-    if (reply === null && this.silentSince === null) {
-      this.silentSince = Date.now();
+    if (reply === null) {
+      this.silentSince ??= Date.now();
+      if (this.saidSilent || Date.now() - this.silentSince < BLINK_MS) return;
+      this.saidSilent = true;
       this.site.note("-- the site does not answer; waiting for it, Ctrl-C ends --");
-    } else if (reply !== null && this.silentSince !== null) {
-      this.site.note(`-- the site answers again after ${Math.round((Date.now() - this.silentSince) / 1_000)} s --`);
+    } else if (this.silentSince !== null) {
+      const seconds = Math.round((Date.now() - this.silentSince) / 1_000);
+      if (this.saidSilent) this.site.note(`-- the site answers again after ${seconds} s --`);
       this.silentSince = null;
+      this.saidSilent = false;
     }
   }
 

@@ -98,6 +98,7 @@ class Pieces {
     const timer = setInterval(() => {
       if (Date.now() - this.heardAt > IDLE_MS) idle.abort();
     }, 500);
+    const stopListening = this.client.onLost(() => idle.abort());
     const signal = this.options.signal ? AbortSignal.any([idle.signal, this.options.signal]) : idle.signal;
     const track = this.options.track === "tx" ? { track: "tx" } : {};
     try {
@@ -107,6 +108,7 @@ class Pieces {
       );
     } finally {
       clearInterval(timer);
+      stopListening();
     }
   }
 

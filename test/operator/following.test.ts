@@ -65,6 +65,7 @@ function fakeSite(boots: Told[]) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    onLost: () => () => undefined,
     sawForged: () => false,
     verified: () => true,
     stop: async () => undefined,

@@ -198,7 +198,7 @@ describe("reading a site", () => {
     }
     const began = Date.now();
     const env = { PATH: process.env.PATH ?? "", LANG: "C.UTF-8", HOME: temporaryFolder() };
-    const played = await run("asciinema", ["play", file], { env });
+    const played = await run("bash", ["-c", `asciinema play ${file} < <(sleep 10)`], { env });
     expect(played.out).toContain(events.map(([, , text]: [number, string, string]) => text).join(""));
     expect(Date.now() - began).toBeGreaterThan(3_900);
   });

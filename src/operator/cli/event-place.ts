@@ -91,6 +91,9 @@ async function followSite(
   signal: AbortSignal,
 ): Promise<void> {
   let behind = true;
+  const stopLost = client.onLost(() => {
+    behind = true;
+  });
   const stop = client.onMessage((message) => {
     for (const record of recordsOf(message)) {
       // Only in order: what is missing before it is read first.
@@ -107,6 +110,7 @@ async function followSite(
     }
   } finally {
     stop();
+    stopLost();
   }
 }
 
