@@ -14,6 +14,8 @@ const RENEW_MS = 30_000;
 const ANSWER_MS = 10_000;
 const LOOK_MS = 100;
 const BLINK_MS = 3_000;
+/** A piece that cannot be used is often one for somebody else, and ours comes as well. */
+const GRACE_MS = 700;
 /** What only a read can tell (`tx`) is asked for so often. */
 const POLL_MS = 2_000;
 
@@ -46,6 +48,7 @@ class Follower {
   private silentSince: number | null = null;
   private saidSilent = false;
   private linkWasLost = false;
+  private missed: { readonly offset: number; readonly atMs: number } | null = null;
   private answeredOnce = false;
   private life: unknown = null;
   private readonly site: SiteConsole;
@@ -79,10 +82,18 @@ class Follower {
     const head = chunkHead(payload);
     // Somebody else may be reading an older boot on the same topic: only the site's signed word changes the boot.
     if (head === null || head.boot !== this.boot) return;
-    const dictionary = head.offset === this.next ? this.history : new Uint8Array();
-    const chunk = head.offset > this.next ? null : decodeChunk(payload, dictionary);
-    if (chunk === null) this.behind = true;
-    else this.take(chunk);
+    const known = this.history.subarray(0, Math.max(0, this.history.length - (this.next - head.offset)));
+    const chunk = head.offset > this.next ? null : decodeChunk(payload, known);
+    if (chunk !== null) return this.take(chunk);
+    if (head.offset >= this.next) this.missed ??= { offset: head.offset, atMs: Date.now() };
+  }
+
+  /** A piece was heard, and what it begins with has still not come. */
+  private missesText(): boolean {
+    if (this.missed === null || Date.now() - this.missed.atMs < GRACE_MS) return false;
+    const misses = this.next <= this.missed.offset;
+    this.missed = null;
+    return misses;
   }
 
   /** What came while the link was away is not sent again by itself. */
@@ -125,7 +136,7 @@ class Follower {
         this.linkWasLost = false;
         renewAt = (await this.renew()) ? Date.now() + RENEW_MS : Date.now() + 1_000;
       }
-      if (this.behind && !signal.aborted) await this.catchUp();
+      if ((this.behind || this.missesText()) && !signal.aborted) await this.catchUp();
     }
   }
 
@@ -179,6 +190,7 @@ class Follower {
     this.next = 0;
     this.history = new Uint8Array();
     this.early = [];
+    this.missed = null;
     this.behind = true;
   }
 

@@ -10,6 +10,7 @@ export type Item =
 /** Bytes `[from, to)` of a chunk's data, with their times. */
 export function sliceChunk(chunk: Chunk, from: number, to: number = chunk.data.length): Chunk {
   if (from <= 0 && to >= chunk.data.length) return chunk;
+  if (from >= to) return { ...chunk, offset: chunk.offset + from, marks: [], data: new Uint8Array() };
   return {
     boot: chunk.boot,
     offset: chunk.offset + from,

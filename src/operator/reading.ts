@@ -3,6 +3,7 @@ import { type Chunk, chunkHead, DICTIONARY_LIMIT, decodeChunk } from "../protoco
 import { parseTopic } from "../protocol/topics.ts";
 import { type RangeReply, readRangeReply } from "./answers.ts";
 import { type Client, type SiteReply, sleep } from "./client.ts";
+import { sliceChunk } from "./pieces.ts";
 import type { Who } from "./who.ts";
 
 /** Ranges of capture as they come over the wire, put together and checked against the site's signed answer. */
@@ -127,23 +128,38 @@ class Pieces {
   }
 }
 
-/** Decodes what belongs to the range, in order, each with the bytes before it as dictionary. */
+/**
+ * Decodes what belongs to the range, in order, each with the bytes before it as dictionary. Others read and receive the
+ * same console on the same topic: their pieces may overlap ours, and may need bytes that we do not have.
+ */
 function decodeAll(payloads: readonly Uint8Array[], boot: number, from: number, to: number): Chunk[] {
-  const mine = payloads
-    .map((payload) => ({ payload, head: chunkHead(payload) }))
-    .filter(({ head }) => head !== null && head.boot === boot && head.offset >= from && head.offset < to)
-    .sort((a, b) => (a.head?.offset ?? 0) - (b.head?.offset ?? 0));
   const chunks: Chunk[] = [];
   let before: Uint8Array = new Uint8Array();
   let end = from;
-  for (const { payload, head } of mine) {
-    if (head === null || head.offset < end) continue;
-    const chunk = decodeChunk(payload, head.offset === end ? before : new Uint8Array());
-    // A watch of somebody else may send a piece that begins here and ends behind the range.
-    if (chunk === null || chunk.offset + chunk.data.length > to) continue;
-    chunks.push(chunk);
-    before = Buffer.concat([head.offset === end ? before : new Uint8Array(), chunk.data]).subarray(-DICTIONARY_LIMIT);
-    end = chunk.offset + chunk.data.length;
+  for (const { payload, offset } of piecesOf(payloads, boot, from, to)) {
+    const known = offset > end ? new Uint8Array() : before.subarray(0, Math.max(0, before.length - (end - offset)));
+    const chunk = decodeChunk(payload, known);
+    if (chunk === null) continue;
+    const fresh = sliceChunk(chunk, Math.max(0, end - offset), Math.min(chunk.data.length, to - offset));
+    if (fresh.data.length === 0) continue;
+    chunks.push(fresh);
+    before = Buffer.concat([fresh.offset === end ? before : new Uint8Array(), fresh.data]).subarray(-DICTIONARY_LIMIT);
+    end = fresh.offset + fresh.data.length;
   }
   return chunks;
+}
+
+function piecesOf(
+  payloads: readonly Uint8Array[],
+  boot: number,
+  from: number,
+  to: number,
+): { payload: Uint8Array; offset: number }[] {
+  return payloads
+    .flatMap((payload) => {
+      const head = chunkHead(payload);
+      const mine = head !== null && head.boot === boot && head.offset >= from && head.offset < to;
+      return mine ? [{ payload, offset: head.offset }] : [];
+    })
+    .sort((a, b) => a.offset - b.offset);
 }

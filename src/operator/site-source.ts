@@ -47,6 +47,8 @@ const SMALLEST_STEP = 8 * 1024;
 const LARGEST_STEP = 256 * 1024;
 /** A long read survives an outage of about this long. */
 const PATIENCE_MS = 120_000;
+const BUSY_MS = 500;
+const BUSY_TRIES = 20;
 
 export function siteSource(site: SiteConsole): CaptureSource {
   let stepBytes = FIRST_STEP;
@@ -94,7 +96,24 @@ function recycled(asked: number, { from, first }: RangeReply): DeclaredGap[] {
 
 type Got = Extract<Awaited<ReturnType<typeof readRange>>, { ok: true }>;
 
+/** A receiver that fetches the past may be in the way for a moment. */
 async function once(
+  site: SiteConsole,
+  args: Readonly<Record<string, number>>,
+  progress?: (offset: number) => void,
+): Promise<Got> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask(site, args, progress);
+    } catch (error) {
+      const busy = error instanceof Refused && error.reply.code === "read.too-many";
+      if (!busy || tries >= BUSY_TRIES) throw error;
+      await sleep(BUSY_MS);
+    }
+  }
+}
+
+async function ask(
   site: SiteConsole,
   args: Readonly<Record<string, number>>,
   progress?: (offset: number) => void,

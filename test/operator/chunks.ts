@@ -4,7 +4,7 @@ import type { Chunk } from "../../src/protocol/chunk.ts";
 /** Chunks for tests: text or bytes with their times, cut at will. */
 
 export function chunk(offset: number, text: string | Uint8Array, monoMs = 0, boot = 1): Chunk {
-  return { boot, offset, monoMs, marks: [], data: Buffer.from(text) };
+  return { boot, offset, monoMs, marks: [], data: typeof text === "string" ? Buffer.from(text) : text };
 }
 
 /** The same bytes and times as a run of chunks, cut at these places. */

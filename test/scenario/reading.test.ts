@@ -357,13 +357,17 @@ describe("a collector's folder", () => {
       err: expect.stringContaining("acme/one"),
     });
     expect((await towpath(["events", "--dir", dir, "one"])).out).toBe(`${at(0)} #1 clock wall=${OLD_ZERO} trust=ntp\n`);
+    store("2026-10-02", 20, `${"a".repeat(60)}b\r\n`, 95_000);
+    const costly = await read("--grep", "(a+)+$");
+    expect(costly).toMatchObject({ code: 2, err: expect.stringContaining("over 1 s on one line") });
+    expect(costly.err).toContain("go on with --from 5/");
     const following = start("node", [TOWPATH, "log", "--dir", dir, "one/router1", "--follow"]);
     onTestFinished(() => void following.child.kill("SIGKILL"));
     await until(() => following.log().includes("panic"));
-    store("2026-10-03", 20, "three\r\n", 100_000);
+    store("2026-10-03", 83, "three\r\n", 100_000);
     await until(() => following.log().includes("three"));
     following.child.kill("SIGINT");
     expect(await following.ended).toBe(0);
-    expect(following.log()).toBe("one\ntwo \\x1b[1mpanic\nthree\n");
+    expect(following.log()).toBe(`one\ntwo \\x1b[1mpanic\n${"a".repeat(60)}b\nthree\n`);
   });
 });

@@ -62,6 +62,7 @@ export const command: CliCommand = {
     data: "read the journal of a site's data folder on this machine",
     dir: "read the folder in which `towpath collect` stores",
     ...CONNECTION_HELP,
+    json: "one JSON document; with --follow one record a line",
   },
   run,
 };

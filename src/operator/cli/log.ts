@@ -27,7 +27,7 @@ export const command: CliCommand = {
     "log --dir DIR [FLEET/]SITE/CONSOLE …      from the folder of a collector",
   ],
   about:
-    "What a console said: the last 16 KiB, or between two times, or all that is still held. Gaps and restarts of the\n" +
+    "What a console said: the last 16 KiB (before --until), or since a time, or all that is still held. Gaps and restarts of the\n" +
     "site's machine are told on standard error, where they belong; captured text is never mixed with them.",
   examples: [
     "towpath log demo/router1 --follow",
@@ -66,6 +66,7 @@ export const command: CliCommand = {
     data: "read the journal of a site's data folder on this machine",
     dir: "read the folder in which `towpath collect` stores",
     ...CONNECTION_HELP,
+    json: "one JSON object a line: t, boot, offset, text",
   },
   run,
 };

@@ -66,7 +66,10 @@ function overview(verbs: Verbs): string {
 
 function help(command: CliCommand): string {
   const usage = command.usage.map((line) => `  towpath ${line}`).join("\n");
-  const options = Object.entries({ ...command.optionHelp, json: "one JSON document instead of text" })
+  const options = Object.entries({
+    ...command.optionHelp,
+    json: command.optionHelp.json ?? "one JSON document instead of text",
+  })
     .map(([name, what]) => `  ${`--${name}`.padEnd(18)} ${what}`)
     .join("\n");
   const examples = command.examples.map((line) => `  ${line}`).join("\n");
