@@ -2,7 +2,7 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } fro
 import { join } from "node:path";
 import type { Chunk } from "../protocol/chunk.ts";
 import { NAME } from "../protocol/topics.ts";
-import { type IndexEntry, readIndexLine } from "./index-line.ts";
+import { readStoredEntry, type StoredEntry } from "./stored-entry.ts";
 
 /** What a receiver has stored of a site, read from its folder while the receiver goes on. Nothing is written. */
 
@@ -29,7 +29,7 @@ export interface CollectedBoot {
 
 export interface CollectedStep {
   readonly chunks: readonly Chunk[];
-  readonly gaps: readonly { cause: string; length: number | null; offset: number; monoMs: number }[];
+  readonly gaps: readonly { cause: string; length: number | null; offset: number; monoMs: number; count: number }[];
   readonly to: number;
 }
 
@@ -165,9 +165,9 @@ export class CollectedTrack {
     return join(this.folder, `${day}.${kind}`);
   }
 
-  private *entries(day: string): Generator<IndexEntry> {
+  private *entries(day: string): Generator<StoredEntry> {
     for (const line of linesOf(this.file(day, "idx"))) {
-      const entry = readIndexLine(line);
+      const entry = readStoredEntry(line);
       if (entry !== null) yield entry;
     }
   }
@@ -193,19 +193,19 @@ export class CollectedTrack {
   }
 }
 
-function spanOf(day: string, first: IndexEntry, last: IndexEntry): DaySpan {
+function spanOf(day: string, first: StoredEntry, last: StoredEntry): DaySpan {
   const { boot, offset } = first;
   return { day, boot, first: offset, next: last.next, firstMonoMs: first.monoMs };
 }
 
 /** Where in a piece that time begins; null when the piece is before it. */
-function offsetIn(entry: IndexEntry, monoMs: number): number | null {
+function offsetIn(entry: StoredEntry, monoMs: number): number | null {
   if (entry.monoMs >= monoMs) return entry.offset;
   const mark = entry.marks.find((one) => one.monoMs >= monoMs);
   return mark === undefined ? null : entry.offset + mark.at;
 }
 
-function chunkOf(log: number, entry: IndexEntry, from: number, to: number): Chunk {
+function chunkOf(log: number, entry: StoredEntry, from: number, to: number): Chunk {
   const skip = Math.max(0, from - entry.offset);
   const data = Buffer.alloc(Math.min(entry.next, to) - entry.offset - skip);
   const length = readSync(log, data, 0, data.length, entry.at + skip);
@@ -249,15 +249,15 @@ function* linesFrom(file: string, start: number): Generator<{ line: string; end:
 }
 
 /** First and last whole entry of an index; null when it has none. */
-function endsOf(file: string): { first: IndexEntry; last: IndexEntry } | null {
+function endsOf(file: string): { first: StoredEntry; last: StoredEntry } | null {
   for (const line of linesOf(file)) {
-    const first = readIndexLine(line);
+    const first = readStoredEntry(line);
     if (first !== null) return { first, last: lastEntry(file) ?? first };
   }
   return null;
 }
 
-function lastEntry(file: string): IndexEntry | null {
+function lastEntry(file: string): StoredEntry | null {
   const fd = openSync(file, "r");
   try {
     const { size } = fstatSync(fd);
@@ -267,8 +267,8 @@ function lastEntry(file: string): IndexEntry | null {
       const tail = Buffer.alloc(size - from);
       const text = tail.toString("utf8", 0, readSync(fd, tail, 0, tail.length, from));
       const lines = text.slice(from === 0 ? 0 : text.indexOf("\n") + 1).split("\n");
-      const last = lines.slice(0, -1).findLast((line) => readIndexLine(line) !== null);
-      if (last !== undefined) return readIndexLine(last);
+      const last = lines.slice(0, -1).findLast((line) => readStoredEntry(line) !== null);
+      if (last !== undefined) return readStoredEntry(last);
       if (from === 0) return null;
     }
   } finally {

@@ -49,6 +49,8 @@ const rangeSchema = z.object({
       length: z.number().nullable(),
       offset: z.number(),
       monoMs: z.number().optional(),
+      /** How many were told as one. */
+      count: z.number().optional(),
     }),
   ),
   boots: z.array(

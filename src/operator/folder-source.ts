@@ -31,12 +31,34 @@ export function findCollected(dir: string, name: string, fleet: string | null): 
 
 /** The clocks of a site's boots as its ledger tells them; the last word of each boot. */
 export function collectedClocks(dir: string, site: CollectedSite): ClockAt[] {
+  return ledgerOf(dir, site).clocks;
+}
+
+/** What the ledger knows of the boots: their order, and their clocks. */
+function ledgerOf(dir: string, site: CollectedSite): { boots: number[]; clocks: ClockAt[] } {
   const clocks = new Map<number, ClockAt>();
+  const boots = new Set<number>();
   for (const { kind, boot, mono, wall, trust } of new CollectedLedger(dir, site).records()) {
+    boots.add(Number(boot));
     if (kind !== "clock") continue;
     for (const clock of readClocks([{ boot, mono, wall, trust }])) clocks.set(clock.boot, clock);
   }
-  return [...clocks.values()];
+  return { boots: [...boots], clocks: [...clocks.values()] };
+}
+
+/** Text of an older boot may have come later; the ledger's numbers go on over boots and tell their order. */
+export function inOrderOfLedger<T extends { readonly boot: number }>(
+  held: readonly T[],
+  boots: readonly number[],
+): T[] {
+  let last = -1;
+  const ranked = held.map((one) => {
+    const rank = boots.indexOf(one.boot);
+    // One that the ledger does not know stays behind the one that it was stored behind.
+    last = rank < 0 ? last : rank;
+    return { one, rank: rank < 0 ? last + 0.5 : rank };
+  });
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ one }) => one);
 }
 
 export function folderSource(dir: string, site: CollectedSite, console: string, way: "rx" | "tx"): CaptureSource {
@@ -45,9 +67,10 @@ export function folderSource(dir: string, site: CollectedSite, console: string, 
     async extent() {
       const consoles = collectedConsoles(dir, site, way);
       if (!consoles.includes(console)) throw new UnknownConsole(`the folder has ${consoles.join(", ") || "none"}`);
-      const told = collectedClocks(dir, site);
-      const own = track.clocks().filter(({ boot }) => !told.some((one) => one.boot === boot));
-      return { boots: track.boots(), clocks: [...own, ...told], current: null };
+      const ledger = ledgerOf(dir, site);
+      const own = track.clocks().filter(({ boot }) => !ledger.clocks.some((one) => one.boot === boot));
+      const boots = inOrderOfLedger(track.boots(), ledger.boots);
+      return { boots, clocks: [...own, ...ledger.clocks], current: null };
     },
     async offsetAt(boot, at) {
       return "monoMs" in at ? track.offsetAt(boot, at.monoMs) : 0;

@@ -241,7 +241,7 @@ class Follower {
 function gapOf(value: unknown, site: SiteConsole): DeclaredGap | null {
   const record = asRecord(value);
   if (record?.kind !== "gap" || record.console !== site.console || (record.track ?? "rx") !== site.track) return null;
-  const { offset, cause, length } = record;
+  const { offset, cause, length, count } = record;
   if (typeof offset !== "number" || typeof cause !== "string") return null;
-  return { offset, cause, length: typeof length === "number" ? length : null };
+  return { offset, cause, length: typeof length === "number" ? length : null, count: Number(count) || 1 };
 }

@@ -11,8 +11,9 @@ const CAUSES: Readonly<Record<string, string>> = {
 };
 
 /** One line, without its brackets. */
-export function gapText(boot: number, { cause, length, offset }: DeclaredGap): string {
+export function gapText(boot: number, { cause, length, offset, count = 1 }: DeclaredGap): string {
   const size = length === null ? "text of unknown length" : `${length} bytes`;
   const why = Object.hasOwn(CAUSES, cause) ? `${cause}: ${CAUSES[cause]}` : cause;
-  return `gap: ${size} missing (${why}), boot ${boot} offset ${offset}`;
+  const what = count > 1 ? `${count} gaps` : "gap";
+  return `${what}: ${size} missing (${why}), ${count > 1 ? "the last at " : ""}boot ${boot} offset ${offset}`;
 }

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readIndexLine } from "../../src/collect/index-line.ts";
 import { CollectedLedger, CollectedTrack, collectedConsoles, collectedSites } from "../../src/collect/reader.ts";
+import { readStoredEntry } from "../../src/collect/stored-entry.ts";
+import { inOrderOfLedger } from "../../src/operator/folder-source.ts";
 import type { Chunk } from "../../src/protocol/chunk.ts";
 
 /** A receiver's folder as its format says, written by hand. */
@@ -42,6 +43,17 @@ function read(boot: number, from: number, to: number) {
 }
 
 describe("a collector's folder", () => {
+  it("shows boots in the order of the site's ledger, whenever their text arrived", () => {
+    const order = (held: number[], ledger: number[]) =>
+      inOrderOfLedger(
+        held.map((boot) => ({ boot })),
+        ledger,
+      ).map(({ boot }) => boot);
+    expect(order([9, 4, 7], [4, 7, 9])).toEqual([4, 7, 9]);
+    expect(order([4, 5, 9], [4, 9])).toEqual([4, 5, 9]);
+    expect(order([9, 4], [])).toEqual([9, 4]);
+  });
+
   it("names its sites and consoles, and nothing that is none", () => {
     mkdirSync(join(dir, "acme/one/..bad.rx"), { recursive: true });
     mkdirSync(join(dir, "acme/one/spare.tx"), { recursive: true });
@@ -142,14 +154,14 @@ describe("a collector's folder", () => {
   it("no line of an index makes the reader throw", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (line) => {
-        const entry = readIndexLine(line);
+        const entry = readStoredEntry(line);
         return entry === null || Number.isFinite(entry.next);
       }),
       { numRuns: 1_000 },
     );
-    expect(readIndexLine('{"at":0,"n":0,"boot":1,"offset":0,"mono":0}')).toBeNull();
+    expect(readStoredEntry('{"at":0,"n":0,"boot":1,"offset":0,"mono":0}')).toBeNull();
     expect(
-      readIndexLine('{"at":0,"n":3,"boot":1,"offset":0,"mono":5,"marks":[[9,1],[1,-4],"x",[2,7]]}')?.marks,
+      readStoredEntry('{"at":0,"n":3,"boot":1,"offset":0,"mono":5,"marks":[[9,1],[1,-4],"x",[2,7]]}')?.marks,
     ).toEqual([{ at: 2, monoMs: 12 }]);
   });
 });

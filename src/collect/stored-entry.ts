@@ -1,7 +1,7 @@
 import type { Mark } from "../protocol/chunk.ts";
 
 /** One line of a `.idx`: bytes of the `.log` beside it, or a gap between them. */
-export interface IndexEntry {
+export interface StoredEntry {
   /** Where in the `.log`. */
   readonly at: number;
   readonly bytes: number;
@@ -13,11 +13,11 @@ export interface IndexEntry {
   /** Unix ms by the site's clock; null while that was not known. */
   readonly wallMs: number | null;
   readonly marks: readonly Mark[];
-  readonly gap: { readonly cause: string; readonly length: number | null } | null;
+  readonly gap: { readonly cause: string; readonly length: number | null; readonly count: number } | null;
 }
 
 /** Null for what is no whole entry; never throws. */
-export function readIndexLine(line: string): IndexEntry | null {
+export function readStoredEntry(line: string): StoredEntry | null {
   const value = parse(line);
   if (value === null) return null;
   const { at, boot, offset, mono, wall } = value;
@@ -29,9 +29,9 @@ export function readIndexLine(line: string): IndexEntry | null {
 }
 
 function withBytes(
-  head: Pick<IndexEntry, "at" | "boot" | "offset" | "monoMs" | "wallMs">,
+  head: Pick<StoredEntry, "at" | "boot" | "offset" | "monoMs" | "wallMs">,
   { n, marks }: Readonly<Record<string, unknown>>,
-): IndexEntry | null {
+): StoredEntry | null {
   if (!isCount(n) || n === 0) return null;
   const read = (Array.isArray(marks) ? marks : []).flatMap((mark: unknown) => {
     const [position, ms]: unknown[] = Array.isArray(mark) ? mark : [];
@@ -40,10 +40,11 @@ function withBytes(
   return { ...head, bytes: n, next: head.offset + n, marks: read, gap: null };
 }
 
-function readGap(value: unknown): IndexEntry["gap"] {
+function readGap(value: unknown): StoredEntry["gap"] {
   if (typeof value !== "object" || value === null) return null;
-  const { cause, length } = value as Record<string, unknown>;
-  return typeof cause === "string" ? { cause, length: isCount(length) ? length : null } : null;
+  const { cause, length, count } = value as Record<string, unknown>;
+  if (typeof cause !== "string") return null;
+  return { cause, length: isCount(length) ? length : null, count: isCount(count) ? count : 1 };
 }
 
 function parse(line: string): Readonly<Record<string, unknown>> | null {
