@@ -6,7 +6,7 @@ import {
   collectedSites,
 } from "../collect/reader.ts";
 import { type ClockAt, readClocks } from "./answers.ts";
-import { type CaptureSource, UnknownConsole } from "./capture-source.ts";
+import { type CaptureSource, ReadFailed, UnknownConsole } from "./capture-source.ts";
 import { SettingsError } from "./errors.ts";
 
 /** Consoles and events as a receiver has stored them. */
@@ -76,10 +76,16 @@ export function folderSource(dir: string, site: CollectedSite, console: string, 
       return "monoMs" in at ? track.offsetAt(boot, at.monoMs) : 0;
     },
     async *read(span, progress) {
+      let reached = span.from;
       for (const step of track.read(span.boot, span.from, span.to)) {
         yield step;
-        progress?.(step.to);
+        reached = step.to;
+        progress?.(reached);
       }
+      if (reached < span.to)
+        throw new ReadFailed(
+          `the index names no bytes from ${reached} to ${span.to} of boot ${span.boot}: it is damaged`,
+        );
     },
   };
 }

@@ -59,7 +59,9 @@ export class PastRead {
       return this.hooks.show(item);
     }
     for (const chunk of this.half.push(item.chunk)) {
-      for (const line of this.whole.push(chunk)) await this.show(line);
+      // All of it or none: one piece ends the line that another one began.
+      for (const piece of this.whole.push(chunk)) await this.show(piece);
+      if (this.hooks.signal.aborted) throw new Interrupted();
     }
   }
 
@@ -72,6 +74,5 @@ export class PastRead {
     this.hooks.show({ chunk });
     this.reached = { boot: chunk.boot, offset: chunk.offset + chunk.data.length };
     await this.hooks.ready();
-    if (this.hooks.signal.aborted) throw new Interrupted();
   }
 }

@@ -62,6 +62,7 @@ export function siteSource(site: SiteConsole): CaptureSource {
       LARGEST_STEP,
       Math.max(SMALLEST_STEP, Math.round(stepBytes * Math.min(2, Math.max(0.25, STEP_MS / tookMs)))),
     );
+    if (range.to <= span.from) return nothingLeft(span, range);
     return { chunks, gaps: [...recycled(span.from, range), ...range.gaps], to: range.to };
   };
 
@@ -81,7 +82,6 @@ export function siteSource(site: SiteConsole): CaptureSource {
     async *read(span, progress) {
       for (let from = span.from; from < span.to; ) {
         const step = await readStep({ ...span, from }, progress);
-        if (step.to <= from) return;
         yield step;
         from = step.to;
       }
@@ -92,6 +92,13 @@ export function siteSource(site: SiteConsole): CaptureSource {
 /** The oldest text was overwritten between looking and reading. */
 function recycled(asked: number, { from, first }: RangeReply): DeclaredGap[] {
   return from > asked && from === first ? [{ cause: "quota", offset: asked, length: from - asked }] : [];
+}
+
+/** The boot is forgotten altogether; anything else must not look like the end. */
+function nothingLeft({ boot, from, to }: Span, range: RangeReply): Step {
+  if (range.boots.some((one) => one.boot === boot && one.next > from))
+    throw new ReadFailed(`the site gave nothing of what it holds at byte ${from} of boot ${boot}`);
+  return { chunks: [], gaps: [{ cause: "quota", offset: from, length: to - from }], to };
 }
 
 type Got = Extract<Awaited<ReturnType<typeof readRange>>, { ok: true }>;

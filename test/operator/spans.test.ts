@@ -138,37 +138,45 @@ describe("which text is meant", () => {
 });
 
 describe("a read that is ended early", () => {
-  it("has shown whole lines, and going on from where it says gives the rest and nothing twice", async () => {
-    const shown: string[] = [];
-    const read = async (from: Want["from"], stopAfter: number) => {
+  /** In pieces of this size, three to a step. */
+  const inPieces = (size: number): CaptureSource => ({
+    ...source(KNOWN),
+    async *read({ boot, from, to }) {
+      const text = "line\n".repeat(to).slice(0, to);
+      for (let at = from; at < to; at += 3 * size) {
+        const end = Math.min(to, at + 3 * size);
+        const starts = [0, 1, 2].map((index) => at + index * size).filter((start) => start < end);
+        const chunks = starts.map((start) => chunk(start, text.slice(start, Math.min(end, start + size)), start, boot));
+        yield { chunks, gaps: [], to: end };
+      }
+    },
+  });
+
+  it("has shown whole lines wherever it ended, and going on from where it says gives the rest and nothing twice", async () => {
+    const short = { ...KNOWN, boots: KNOWN.boots.map((one) => ({ ...one, next: 60 })) };
+    const read = async (size: number, from: Want["from"], stopAfter: number) => {
       const stop = new AbortController();
-      const plan = await planSpans(source(KNOWN), KNOWN, {
-        all: from === null,
-        since: null,
-        until: null,
-        from,
-        nowMs: NOW,
-      });
-      let bytes = 0;
-      const hooks = {
+      const want = { all: from === null, since: null, until: null, from, nowMs: NOW };
+      let text = "";
+      const past = new PastRead(inPieces(size), await planSpans(source(short), short, want), {
         show: ({ chunk: one }: Item) => {
-          const text = Buffer.from(one?.data ?? []).toString();
-          shown.push(text);
-          bytes += text.length;
-          if (bytes >= stopAfter) stop.abort();
+          text += Buffer.from(one?.data ?? []).toString();
+          if (text.length >= stopAfter) stop.abort();
         },
         ready: async () => undefined,
         progress: () => undefined,
         signal: stop.signal,
-      };
-      const past = new PastRead(source(KNOWN), plan, hooks);
+      });
       await past.run().catch((error: unknown) => expect(error).toBeInstanceOf(Interrupted));
-      return past.reached;
+      return { text, reached: past.reached };
     };
-    const first = await read(null, 8_000);
-    expect(shown.join("").endsWith("\n")).toBe(true);
-    expect(first).toEqual({ boot: 8, offset: 7_200 });
-    await read(first, Number.POSITIVE_INFINITY);
-    expect(shown.join("")).toBe("line\n".repeat(3 * 1_440));
+    for (const size of [1, 2, 3, 4, 5, 7, 11, 60]) {
+      for (let stopAfter = 1; stopAfter < 180; stopAfter += 7) {
+        const first = await read(size, null, stopAfter);
+        expect(first.text).toMatch(/^(line\n)*$/);
+        const rest = await read(size, first.reached, Number.POSITIVE_INFINITY);
+        expect(first.text + rest.text).toBe("line\n".repeat(36));
+      }
+    }
   });
 });

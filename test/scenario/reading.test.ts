@@ -143,9 +143,6 @@ describe("reading a site", () => {
       out: "",
       err: expect.stringContaining("said nothing yet"),
     });
-    const silent = await site.read(["log", "elsewhere/router1"]);
-    expect(silent).toMatchObject({ code: 5, err: expect.stringContaining("site.silent") });
-
     const events = async (...args: string[]) => (await site.read(["events", "one", ...args])).out;
     expect(await events("--since", at(0), "--until", at(30))).toBe(
       `${at(0)} #1 start start=1 version=0.0.1\n${at(0.001)} #2 clock wall=${OLD_ZERO + 1} trust=ntp\n`,

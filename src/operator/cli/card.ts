@@ -4,7 +4,7 @@ import { openDisk } from "../../disk/disk.ts";
 import { JournalStore } from "../../journal/store.ts";
 import { chunksOf } from "../../link/reader.ts";
 import { recoverDurable } from "../../site/recover.ts";
-import { type CaptureSource, UnknownConsole } from "../capture-source.ts";
+import { type CaptureSource, ReadFailed, UnknownConsole } from "../capture-source.ts";
 import { UsageError } from "./command.ts";
 
 /** A site's journal read from its data folder: also from the card of a dead site. Nothing is written. */
@@ -34,7 +34,10 @@ export function cardSource(store: JournalStore, console: string, way: "rx" | "tx
     async *read(span, progress) {
       for (let from = span.from; from < span.to; ) {
         const range = store.readCapture(track, span.boot, from, span.to, STEP);
-        if (range === null || range.end <= from) return;
+        if (range === null || range.end <= from)
+          throw new ReadFailed(
+            `the journal gives nothing at byte ${from} of boot ${span.boot}; see \`towpath journal verify\``,
+          );
         yield { chunks: chunksOf(span.boot, range.pieces), gaps: range.gaps, to: range.end };
         from = range.end;
         progress?.(from);
