@@ -241,7 +241,8 @@ class Follower {
 function gapOf(value: unknown, site: SiteConsole): DeclaredGap | null {
   const record = asRecord(value);
   if (record?.kind !== "gap" || record.console !== site.console || (record.track ?? "rx") !== site.track) return null;
-  const { offset, cause, length, count } = record;
+  const { offset, cause, length, count, mono } = record;
   if (typeof offset !== "number" || typeof cause !== "string") return null;
-  return { offset, cause, length: typeof length === "number" ? length : null, count: Number(count) || 1 };
+  const known = { length: typeof length === "number" ? length : null, count: Number(count) || 1 };
+  return { offset, cause, ...known, ...(typeof mono === "number" && { monoMs: mono }) };
 }

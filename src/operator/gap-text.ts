@@ -12,8 +12,8 @@ const CAUSES: Readonly<Record<string, string>> = {
 
 /** One line, without its brackets. */
 export function gapText(boot: number, { cause, length, offset, count = 1 }: DeclaredGap): string {
-  const size = length === null ? "text of unknown length" : `${length} bytes`;
+  const size = length === null ? "text may be missing" : `${length} bytes missing`;
   const why = Object.hasOwn(CAUSES, cause) ? `${cause}: ${CAUSES[cause]}` : cause;
   const what = count > 1 ? `${count} gaps` : "gap";
-  return `${what}: ${size} missing (${why}), ${count > 1 ? "the last at " : ""}boot ${boot} offset ${offset}`;
+  return `${what}: ${size} (${why}), ${count > 1 ? "the last at " : ""}boot ${boot} offset ${offset}`;
 }
