@@ -23,6 +23,8 @@ const ANSWER_MS = 60_000;
 const FIRST_ANSWER_MS = 15_000;
 const STRAGGLERS_MS = 3_000;
 const TRIES = 3;
+const BUSY_MS = 500;
+const BUSY_TRIES = 20;
 /** What a site gives at once. */
 const PAGE = 1_000;
 /** Looking for a time goes back in steps that grow, and ends where so few records are left to look at. */
@@ -135,13 +137,22 @@ export class SiteLedger implements LedgerSource {
     args: Readonly<Record<string, number>>,
   ): Promise<{ records: readonly LedgerLine[]; reply: SiteReply }> {
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      const { reply, records } = await this.ask(args);
+      const { reply, records } = await this.askWhenFree(args);
       if (reply.phase !== "result") throw new Refused(reply);
       if (records === null) continue;
       this.head = Math.max(this.head, Number(records.at(-1)?.seq ?? -1));
       return { records, reply };
     }
     throw new ReadFailed("the records that came are not those that the site signed for (reply.unverified)");
+  }
+
+  /** A receiver that fetches the past may be in the way for a moment. */
+  private async askWhenFree(args: Readonly<Record<string, number>>): ReturnType<SiteLedger["ask"]> {
+    for (let tries = 1; ; tries++) {
+      const answer = await this.ask(args);
+      if (answer.reply.code !== "read.too-many" || tries >= BUSY_TRIES) return answer;
+      await sleep(BUSY_MS);
+    }
   }
 
   private async ask(

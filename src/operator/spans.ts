@@ -1,4 +1,5 @@
 import type { ClockAt } from "./answers.ts";
+import { BootClocks } from "./boot-clocks.ts";
 import type { CaptureSource, Extent, HeldBoot, Span } from "./capture-source.ts";
 import type { When } from "./when.ts";
 
@@ -75,6 +76,8 @@ async function edge(
   if (here && when.agoMs !== null) return source.offsetAt(held.boot, { agoMs: when.agoMs });
   const clock = clockOf(extent, held.boot);
   if (clock !== undefined) {
+    const doubt = doubtOf(clock);
+    if (doubt !== null) doubts.add(doubt);
     const monoMs = Math.ceil(clock.mono + (when.wallMs - clock.wall));
     if (monoMs <= (held.firstMonoMs ?? 0)) return held.first;
     return source.offsetAt(held.boot, { monoMs });
@@ -87,6 +90,12 @@ async function edge(
 
 function clockOf(extent: Extent, boot: number): ClockAt | undefined {
   return extent.clocks.find((one) => one.boot === boot);
+}
+
+function doubtOf(clock: ClockAt): string | null {
+  const clocks = new BootClocks();
+  clocks.learn([clock]);
+  return clocks.doubt(clock.boot);
 }
 
 /** When the machine started, unix ms. */

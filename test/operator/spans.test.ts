@@ -126,6 +126,13 @@ describe("which text is meant", () => {
     ]);
   });
 
+  it("by a clock that nothing had set, it is said what the times are worth", async () => {
+    const unset = { ...KNOWN, clocks: [clock(7, 0), { ...clock(8, 4), trust: "none" as const }, clock(9, 8)] };
+    const { spans, doubts } = await planned(unset, { since: "2026-11-23T05:00:00Z" });
+    expect(spans[0]).toEqual([8, 3_600, 7_200]);
+    expect(doubts).toEqual([expect.stringContaining("may be wrong")]);
+  });
+
   it("where another read stopped: exactly from there on, over the boots after it", async () => {
     const { spans } = await planned(KNOWN, { from: { boot: 8, offset: 4_000 } });
     expect(spans).toEqual([

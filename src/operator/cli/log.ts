@@ -1,3 +1,4 @@
+import { BootClocks } from "../boot-clocks.ts";
 import type { CaptureSource, Extent } from "../capture-source.ts";
 import { PastRead } from "../past.ts";
 import type { Item } from "../pieces.ts";
@@ -173,7 +174,7 @@ class Reading {
     const plan = await planSpans(this.source, this.extent, want);
     for (const doubt of plan.doubts) this.screen.note(`-- ${doubt} --`);
     if (want.all) this.tellForgotten(this.extent);
-    if (plan.spans.length === 0) this.tellNothing(this.extent, want.since !== null || want.until !== null);
+    if (plan.spans.length === 0) await this.tellNothing(this.extent, want.since !== null || want.until !== null);
     const show = (item: Item): void => this.sink.item(item);
     let progress: Progress | null = null;
     this.read = new PastRead(this.source, plan, {
@@ -187,9 +188,16 @@ class Reading {
     this.whole = true;
   }
 
-  private tellNothing({ boots }: Extent, timed: boolean): void {
-    if (boots.length === 0) this.screen.note(`-- ${this.place.name} has said nothing yet --`);
-    else if (timed) this.screen.note("-- nothing was said in that time --");
+  private async tellNothing({ boots, clocks }: Extent, timed: boolean): Promise<void> {
+    const last = boots.findLast(({ first, next }) => first < next);
+    if (last === undefined) return this.screen.note(`-- ${this.place.name} has said nothing yet --`);
+    if (!timed) return;
+    const times = new BootClocks();
+    times.learn(clocks);
+    let newest = "";
+    for await (const { chunks } of this.source.read({ boot: last.boot, from: last.next - 1, to: last.next }))
+      for (const chunk of chunks) newest = `; the newest text is of ${times.text(chunk.boot, chunk.monoMs)}`;
+    this.screen.note(`-- nothing was said in that time${newest} --`);
   }
 
   /** "All" is what is held; what was overwritten before is said. */
