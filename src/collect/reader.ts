@@ -1,8 +1,9 @@
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { Chunk } from "../protocol/chunk.ts";
 import { NAME } from "../protocol/topics.ts";
 import { readStoredEntry, type StoredEntry } from "./stored-entry.ts";
+import { endsOf, linesFrom, linesOf } from "./stored-lines.ts";
 
 /** What a receiver has stored of a site, read from its folder while the receiver goes on. Nothing is written. */
 
@@ -212,66 +213,4 @@ function chunkOf(log: number, entry: StoredEntry, from: number, to: number): Chu
   const marks = entry.marks.filter(({ at }) => at > skip).map(({ at, monoMs }) => ({ at: at - skip, monoMs }));
   const monoMs = entry.marks.findLast(({ at }) => at <= skip)?.monoMs ?? entry.monoMs;
   return { boot: entry.boot, offset: entry.offset + skip, monoMs, marks, data: data.subarray(0, length) };
-}
-
-const BLOCK = 64 * 1024;
-
-function* linesOf(file: string): Generator<string> {
-  for (const { line } of linesFrom(file, 0)) yield line;
-}
-
-/** Whole lines only: what follows the last newline is still being written. `end` is where the next one begins. */
-function* linesFrom(file: string, start: number): Generator<{ line: string; end: number }> {
-  if (!existsSync(file)) return;
-  const fd = openSync(file, "r");
-  try {
-    let rest: Buffer = Buffer.alloc(0);
-    let position = start;
-    const block = Buffer.alloc(BLOCK);
-    for (let length = read(); length > 0; length = read()) {
-      const text = Buffer.concat([rest, block.subarray(0, length)]);
-      const begin = position - text.length;
-      let from = 0;
-      for (let end = text.indexOf(10, from); end >= 0; end = text.indexOf(10, from)) {
-        yield { line: text.toString("utf8", from, end), end: begin + end + 1 };
-        from = end + 1;
-      }
-      rest = Buffer.from(text.subarray(from));
-    }
-    function read(): number {
-      const length = readSync(fd, block, 0, BLOCK, position);
-      position += length;
-      return length;
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** First and last whole entry of an index; null when it has none. */
-function endsOf(file: string): { first: StoredEntry; last: StoredEntry } | null {
-  for (const line of linesOf(file)) {
-    const first = readStoredEntry(line);
-    if (first !== null) return { first, last: lastEntry(file) ?? first };
-  }
-  return null;
-}
-
-function lastEntry(file: string): StoredEntry | null {
-  const fd = openSync(file, "r");
-  try {
-    const { size } = fstatSync(fd);
-    // A line can be as long as its marks are many.
-    for (let span = BLOCK; ; span *= 4) {
-      const from = Math.max(0, size - span);
-      const tail = Buffer.alloc(size - from);
-      const text = tail.toString("utf8", 0, readSync(fd, tail, 0, tail.length, from));
-      const lines = text.slice(from === 0 ? 0 : text.indexOf("\n") + 1).split("\n");
-      const last = lines.slice(0, -1).findLast((line) => readStoredEntry(line) !== null);
-      if (last !== undefined) return readStoredEntry(last);
-      if (from === 0) return null;
-    }
-  } finally {
-    closeSync(fd);
-  }
 }

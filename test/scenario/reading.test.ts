@@ -363,6 +363,8 @@ describe("a collector's folder", () => {
     });
     expect((await towpath(["events", "--dir", dir, "one"])).out).toBe(`${at(0)} #1 clock wall=${OLD_ZERO} trust=ntp\n`);
     store("2026-10-02", 20, `${"a".repeat(60)}b\r\n`, 95_000);
+    const full = await run("bash", ["-c", `node ${TOWPATH} log --dir ${dir} one/router1 > /dev/full`]);
+    expect(full).toMatchObject({ code: 4, err: expect.stringContaining("ENOSPC") });
     const costly = await read("--grep", "(a+)+$");
     expect(costly).toMatchObject({ code: 2, err: expect.stringContaining("over 1 s on one line") });
     expect(costly.err).toContain("go on with --from 5/");
