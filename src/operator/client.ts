@@ -39,6 +39,8 @@ export interface Client {
   state(): Statement | null;
   presence(): Readonly<Record<string, unknown>> | null;
   onMessage(listener: (message: Message) => void): () => void;
+  /** Told when the connection goes; it is made again by itself, but what was on its way to us is lost. */
+  onLost(listener: () => void): () => void;
   /** True when answers came that the site's key did not sign. */
   sawForged(): boolean;
   verified(): boolean | null;
@@ -76,16 +78,20 @@ export function openTransport(settings: Settings, filters: readonly string[]): T
 }
 
 /** Connects, or stops the transport and throws `Unreachable` with the last reason. */
-export async function startTransport(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+export async function startTransport(
+  transport: Transport,
+  onMessage: (message: Message) => void,
+  onDown: () => void = () => undefined,
+): Promise<void> {
   try {
-    await connected(transport, onMessage);
+    await connected(transport, onMessage, onDown);
   } catch (error) {
     await transport.stop();
     throw error;
   }
 }
 
-function connected(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+function connected(transport: Transport, onMessage: (message: Message) => void, onDown: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let last = "no answer";
     const timer = setTimeout(() => reject(new Unreachable(last)), CONNECT_MS);
@@ -96,6 +102,7 @@ function connected(transport: Transport, onMessage: (message: Message) => void):
       },
       down: (detail) => {
         last = detail;
+        onDown();
         // A socket that is not there will not be there in ten seconds either.
         if (/ENOENT|ECONNREFUSED|EACCES/.test(detail)) {
           clearTimeout(timer);
@@ -114,6 +121,7 @@ export async function openClient(
   epoch: number | null,
 ): Promise<Client> {
   const listeners = new Set<(message: Message) => void>();
+  const losses = new Set<() => void>();
   let state: Statement | null = null;
   let presence: Readonly<Record<string, unknown>> | null = null;
   // A socket says itself whose it is: a fleet from the settings may be another one's.
@@ -145,7 +153,9 @@ export async function openClient(
     for (const listener of listeners) listener(message);
   };
 
-  await startTransport(transport, take);
+  await startTransport(transport, take, () => {
+    for (const listener of [...losses]) listener();
+  });
   await Promise.race([firstState, sleep(RETAINED_MS)]);
   if (named === null) {
     await transport.stop();
@@ -167,6 +177,10 @@ export async function openClient(
     onMessage(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
+    },
+    onLost(listener) {
+      losses.add(listener);
+      return () => void losses.delete(listener);
     },
     async send(body, options) {
       const id = options.id ?? ulid();
