@@ -16,7 +16,9 @@ import { writeWhole } from "../src/disk/disk.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
+import type { Urgency } from "../src/link/outbox.ts";
 import { createReader } from "../src/link/reader.ts";
+import { createShipper, type Shipper } from "../src/link/shipper.ts";
 import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
 import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
@@ -117,22 +119,32 @@ export async function startController(options: ComposeOptions): Promise<Controll
     socket: config.socket,
     random: Math.random,
     receive: (message) => site?.receive(message),
-    emit,
+    emit: (event) => {
+      if (event.connection !== "local") shipper.connection(event.state);
+      emit(event);
+    },
+    room: () => shipper.room(),
   });
+  const shipper = shipperOf({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
     journal,
     boot,
     monoMs,
-    publish: (to, topic, payload) => link.publish({ to, topic, payload, retained: false }),
+    publish: (to, topic, payload, settled) =>
+      link.publish({ to, topic, payload, retained: false, ...(settled && { settled }) }),
     emit,
     watched: (untilMs) => journal.watched(untilMs),
+    shipped: {
+      watchBegun: (via, console) => via !== "local" && shipper.watchBegun(console),
+      watchSent: (via, console, from, to) => via !== "local" && shipper.watchSent(console, from, to),
+    },
   });
   const sweeper = createSweeper();
   const locator = createLocator(monoMs, machineFiles());
-  const capture = captureOf({ config, simulated, journal, store, sweeper, locator, boot, emit });
+  const capture = captureOf({ config, simulated, journal, shipper, store, sweeper, locator, boot, emit });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader, simulated, emit }),
+    edges: edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -181,6 +193,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       clearInterval(clockTimer);
       machine.stop();
       reader.stop();
+      shipper.stop();
       await capture.stop();
       await link.stop();
       running.stop();
@@ -249,10 +262,30 @@ function telemetryOf(
   return { to: "all", topic, payload, retained: false };
 }
 
+interface ShipParts {
+  readonly config: SiteConfig;
+  readonly journal: Journal;
+  readonly link: Link;
+  readonly boot: number;
+  readonly ledgerNext: number;
+}
+
+function shipperOf({ config, journal, link, boot, ledgerNext }: ShipParts): Shipper {
+  const { tracks } = journal.recovered;
+  return createShipper({
+    ...{ journal, boot, monoMs, tracks, ledgerNext, consoles: config.consoles },
+    root: siteRoot(config.plan.fleet, config.plan.site),
+    publish: (topic, payload, urgency: Urgency) =>
+      link.publish({ to: "primary", topic, payload, retained: false, urgency }),
+    roomy: link.roomy,
+  });
+}
+
 interface CaptureParts {
   readonly config: SiteConfig;
   readonly simulated: SimulatedSite | null;
   readonly journal: Journal;
+  readonly shipper: Shipper;
   readonly store: FdStore;
   readonly sweeper: Sweeper;
   readonly locator: Locator;
@@ -261,13 +294,16 @@ interface CaptureParts {
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, boot, emit } = parts;
+  const { config, journal, shipper, boot, emit } = parts;
   return createCapture({
     ports: config.consoles.map((console) => ({ name: console.name, port: portOf(console, parts) })),
     boot,
     heads: journal.recovered.tracks,
     monoMs,
-    append: (items, urgent) => journal.appendCapture(items, urgent, monoMs()),
+    append: (items, urgent) => {
+      journal.appendCapture(items, urgent, monoMs());
+      shipper.captured(items, urgent);
+    },
     emit,
   });
 }
@@ -283,7 +319,7 @@ function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: 
 }
 
 /** The name holds the settings: a terminal that was kept with others is opened anew. */
-function keeperOf(store: FdStore, { name, ...settings }: ConsoleConfig): Keeper {
+function keeperOf(store: FdStore, { name, ship: _, ...settings }: ConsoleConfig): Keeper {
   const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
 }
@@ -294,11 +330,12 @@ interface Parts {
   readonly bank: RelayBank;
   readonly link: Link;
   readonly reader: Edges["reader"];
+  readonly shipper: Shipper;
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
-function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts): Edges {
+function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
   return {
     journal: {
       perform({ records, durable, sync, token }) {
@@ -309,6 +346,8 @@ function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts
           json: JSON.stringify(record),
         }));
         journal.appendLedger(lines, JSON.stringify(durable), sync, token);
+        const [first] = lines;
+        if (first !== undefined) shipper.recorded(first.seq, first.seq + lines.length);
       },
     },
     relays: {
@@ -329,6 +368,7 @@ function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts
       },
     },
     reader,
+    shipper,
     faults: simulated && {
       perform({ token, subject, fault }) {
         const refused = simulated.fault(subject, fault);

@@ -125,11 +125,13 @@ export function createLocalTransport(path: string, filters: readonly string[]): 
         socket = null;
       });
     },
-    publish(topic, payload, retained) {
+    publish(topic, payload, retained, how = {}) {
       if (socket === null) return false;
       write({ topic, payload, retained, subscribe: false });
+      how.settled?.();
       return true;
     },
+    roomy: () => socket !== null,
     stop: () =>
       new Promise((resolve) => {
         const was = socket;

@@ -5,6 +5,7 @@ import { connect as connectTls } from "node:tls";
 import mqtt from "mqtt";
 import { MESSAGE_LIMIT } from "../protocol/envelope.ts";
 import { backoff } from "./backoff.ts";
+import { Outbox, urgencyOf } from "./outbox.ts";
 import { type CapOptions, PacketCap } from "./packet-cap.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
@@ -47,15 +48,8 @@ const FALLBACK_MS = 86_400_000;
 /** CONNACK: unacceptable protocol version (3.1.1: 1, 5: 0x84). */
 const BAD_VERSION_3 = 1;
 const BAD_VERSION_5 = 0x84;
-/** Unacknowledged at once; the rest waits here, in order, up to the limit. */
-const WINDOW = 32;
-const QUEUE_BYTES = 4 * 1024 * 1024;
-
-interface Waiting {
-  readonly topic: string;
-  readonly payload: Uint8Array;
-  readonly retained: boolean;
-}
+/** What version 5 says where a broker says nothing. */
+const RECEIVE_MAXIMUM = 65_535;
 
 export function createMqttTransport(options: MqttOptions): Transport {
   let events: TransportEvents | null = null;
@@ -68,9 +62,8 @@ export function createMqttTransport(options: MqttOptions): Transport {
   let stable: NodeJS.Timeout | null = null;
   const oldBrokers = new Map<string, number>();
   const earlyCloses = new Map<string, number>();
-  let queue: Waiting[] = [];
-  let queuedBytes = 0;
-  let inFlight = 0;
+  const outbox = new Outbox();
+  let cramped = false;
 
   const versionFor = (broker: string): 4 | 5 => {
     if (options.version !== undefined) return options.version;
@@ -103,7 +96,9 @@ export function createMqttTransport(options: MqttOptions): Transport {
       wrongVersion = version === 5 && refused;
       if (wrongVersion) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
     });
-    made.on("connect", () => onConnect(made, broker, version, n));
+    made.on("connect", (packet) =>
+      onConnect(made, broker, version, n, packet.properties?.receiveMaximum ?? RECEIVE_MAXIMUM),
+    );
     made.on("message", (topic, payload, packet) => {
       const cut = payload.length === 0 && oversized[0] === topic;
       if (cut) oversized.shift();
@@ -134,9 +129,15 @@ export function createMqttTransport(options: MqttOptions): Transport {
     if (count >= 2) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
   };
 
-  const onConnect = (made: mqtt.MqttClient, broker: string, version: number, n: number): void => {
+  const onConnect = (
+    made: mqtt.MqttClient,
+    broker: string,
+    version: number,
+    n: number,
+    brokersWindow: number,
+  ): void => {
     earlyCloses.delete(broker);
-    inFlight = 0;
+    outbox.open(brokersWindow);
     const subscribed = (error?: Error | null): void => {
       if (client !== made || stopped) return;
       if (error) return void made.end(true);
@@ -144,8 +145,10 @@ export function createMqttTransport(options: MqttOptions): Transport {
       stable = setTimeout(() => {
         delays = backoff(FIRST_DELAY_MS, CAP_DELAY_MS, options.random);
       }, STABLE_MS);
-      if (options.presence)
-        send(made, { topic: options.presence.topic, payload: options.presence.say("online", n), retained: true });
+      if (options.presence) {
+        const { topic, say } = options.presence;
+        outbox.push({ topic, payload: say("online", n), retained: true, urgency: "reply" });
+      }
       events?.up(`${broker}, MQTT ${version === 5 ? "5" : "3.1.1"}`);
       pump();
     };
@@ -158,26 +161,25 @@ export function createMqttTransport(options: MqttOptions): Transport {
     const was = connected;
     connected = false;
     if (stable !== null) clearTimeout(stable);
+    outbox.clear();
     if (stopped) return;
     if (was || attempts === 1) events?.down(detail);
     timer = setTimeout(attempt, delays.next().value);
   };
 
-  const send = (made: mqtt.MqttClient, { topic, payload, retained }: Waiting): void => {
-    inFlight++;
-    made.publish(topic, Buffer.from(payload), { qos: 1, retain: retained }, () => {
-      inFlight--;
-      if (client === made) pump();
-    });
-  };
-
   const pump = (): void => {
-    while (client !== null && connected && inFlight < WINDOW) {
-      const next = queue.shift();
-      if (next === undefined) return;
-      queuedBytes -= next.payload.length;
-      send(client, next);
+    const made = client;
+    if (made === null || !connected) return;
+    for (let next = outbox.take(); next !== null; next = outbox.take()) {
+      const parcel = next;
+      made.publish(parcel.topic, Buffer.from(parcel.payload), { qos: 1, retain: parcel.retained }, () => {
+        outbox.finished(parcel);
+        if (client === made) pump();
+      });
     }
+    if (!cramped || !outbox.roomy()) return;
+    cramped = false;
+    events?.room?.();
   };
 
   return {
@@ -185,12 +187,17 @@ export function createMqttTransport(options: MqttOptions): Transport {
       events = listener;
       attempt();
     },
-    publish(topic, payload, retained) {
-      if (!connected || queuedBytes + payload.length > QUEUE_BYTES) return false;
-      queue.push({ topic, payload, retained });
-      queuedBytes += payload.length;
+    publish(topic, payload, retained, how = {}) {
+      if (!connected) return false;
+      const { urgency = urgencyOf(topic), settled } = how;
+      const taken = outbox.push({ topic, payload, retained, urgency, settled });
       pump();
-      return true;
+      return taken;
+    },
+    roomy() {
+      const roomy = connected && outbox.roomy();
+      cramped ||= !roomy;
+      return roomy;
     },
     async stop() {
       stopped = true;
@@ -210,7 +217,7 @@ export function createMqttTransport(options: MqttOptions): Transport {
         if (!connected || presence === null) return leave();
         last.publish(presence.topic, Buffer.from(presence.say("offline", attempts)), { qos: 1, retain: true }, leave);
       });
-      queue = [];
+      outbox.clear();
     },
   };
 }
@@ -221,6 +228,9 @@ function clientOptions(options: MqttOptions, version: 4 | 5, n: number): mqtt.IC
     protocolVersion: version,
     clientId: options.clientId,
     clean: !options.persistent,
+    // A topic is sent in full once, where the broker keeps a number for it.
+    autoUseTopicAlias: version === 5,
+    autoAssignTopicAlias: version === 5,
     keepalive: KEEPALIVE_S,
     reconnectPeriod: 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
