@@ -9,9 +9,14 @@ import { allows, allowsAtSite, type Identity, identifyKey } from "./trust.ts";
 /** More are not told of; the one heard of longest ago gives way. */
 const RECEIVERS_LIMIT = 16;
 const LEDGER = "ledger";
+/** The first that comes retained so soon after a connect is the broker's copy: over version 5 fresh ones have the flag too. */
+const KEPT_WITHIN_MS = 5_000;
 
-export function onAck(turn: Turn, event: Extract<Event, { type: "ack-arrived" }>): void {
-  const { receiver, retained, via } = event;
+type Acknowledged = Extract<Event, { type: "ack-arrived" }>;
+
+export function onAck(turn: Turn, event: Acknowledged): void {
+  const { receiver, via } = event;
+  const kept = isBrokersCopy(turn, event);
   const who = identifyKey(turn.state.trust, event.signers, event.signatures);
   if (!who.ok) return ignore(turn, who.code);
   const { identity } = who;
@@ -19,9 +24,17 @@ export function onAck(turn: Turn, event: Extract<Event, { type: "ack-arrived" }>
   const tracks = event.tracks.filter((one) => mayAcknowledge(turn.state, identity, one));
   if (tracks.length < event.tracks.length) ignore(turn, "role.denied");
   const before = turn.state.receivers.find((one) => one.name === receiver);
-  const heardMs = retained ? (before?.heardMs ?? null) : turn.nowMs;
+  const heardMs = kept ? (before?.heardMs ?? null) : turn.nowMs;
   turn.set({ receivers: remember(turn.state.receivers, { name: receiver, by: identity.name, via, heardMs }) });
-  turn.effects.push({ type: "acknowledged", receiver, tracks, retained });
+  turn.effects.push({ type: "acknowledged", receiver, tracks, kept });
+}
+
+function isBrokersCopy(turn: Turn, { via, retained }: Acknowledged): boolean {
+  const { links, acksSeen } = turn.state;
+  const link = links[via];
+  const first = acksSeen[via] !== link?.sinceMs;
+  turn.set({ acksSeen: { ...acksSeen, [via]: link?.sinceMs } });
+  return retained && (link?.state !== "up" || (first && turn.nowMs - link.sinceMs < KEPT_WITHIN_MS));
 }
 
 function mayAcknowledge({ plan }: SiteState, identity: Identity, { track }: AckedTrack): boolean {

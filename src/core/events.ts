@@ -45,7 +45,7 @@ export type Event =
       entropy: string;
     }
   | { type: "message-ignored"; via: Connection; code: Code; id: string | null }
-  /** A receiver says what it holds; `retained`: the broker kept it, so it tells nothing of now. */
+  /** A receiver says what it holds. */
   | {
       type: "ack-arrived";
       via: Connection;
@@ -103,8 +103,8 @@ export type Effect =
   | { type: "trust-adopted"; document: TrustDocument }
   | { type: "read-range"; token: number; via: Connection; args: ReadArgs }
   | { type: "watch"; via: Connection; console: string; untilMs: number }
-  /** What need not be shipped again. `retained`: from before, no sign of life. */
-  | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; retained: boolean }
+  /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
+  | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
   | { type: "set-fault"; token: number; subject: string; fault: string }
   | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
   | { type: "publish-events"; records: readonly LedgerRecord[] }

@@ -95,6 +95,8 @@ export interface SiteState {
   readonly machine: readonly MachineFinding[];
   readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: string } | null;
   readonly receivers: readonly ReceiverState[];
+  /** Since when each connection was up when it last brought an acknowledgement. */
+  readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
   readonly ignored: Readonly<Record<string, number>>;
@@ -133,6 +135,7 @@ export const EMPTY_STATE: SiteState = {
   storage: { state: "ok", detail: "" },
   clock: null,
   receivers: [],
+  acksSeen: {},
   trustChange: null,
   asked: [],
   machine: [],

@@ -163,10 +163,10 @@ export class ShipPlan {
     return this.active;
   }
 
-  /** @param retained the broker's copy of an earlier one: it moves cursors, but is no sign of life. */
-  acknowledged(tracks: readonly AckedTrack[], nowMs: number, retained: boolean): void {
+  /** @param kept the broker's copy of an earlier one: it moves cursors, but is no sign of life. */
+  acknowledged(tracks: readonly AckedTrack[], nowMs: number, kept: boolean): void {
     const silent = this.heardMs === null || nowMs - this.heardMs > this.times.timeoutMs;
-    const returns = !retained && silent;
+    const returns = !kept && silent;
     if (!this.active || returns) {
       for (const course of this.courses.values()) {
         course.fails = 0;
@@ -175,7 +175,7 @@ export class ShipPlan {
     }
     if (!this.active) for (const course of this.courses.values()) restart(course);
     this.active = true;
-    if (!retained) this.heardMs = nowMs;
+    if (!kept) this.heardMs = nowMs;
     for (const one of tracks) this.takeAck(one, nowMs);
   }
 

@@ -169,8 +169,8 @@ export function createShipper(options: ShipperOptions): Shipper {
   plan.announce({ boot: 0, track: LEDGER_TRACK, next: options.ledgerNext, backfill: false });
 
   return {
-    perform({ tracks, retained }) {
-      plan.acknowledged(tracks, monoMs(), retained);
+    perform({ tracks, kept }) {
+      plan.acknowledged(tracks, monoMs(), kept);
       lookTimer ??= setTimeout(() => void lookForOldBoots(), backfillMs);
       wake();
     },

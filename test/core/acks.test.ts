@@ -91,6 +91,17 @@ describe("an acknowledgement", () => {
     expect(siteOf(bench).heard).toEqual({ vault: 105_000 });
   });
 
+  it("comes fresh with the retain flag too, over version 5: then it says that the receiver lives", () => {
+    const bench = new Bench(PLAN, undefined, COLLECTING);
+    bench.emit({ type: "link-changed", connection: "primary", state: "up", detail: "" });
+    bench.pass(1_000);
+    acknowledge(bench, ["key-vault"], { retained: true });
+    expect(siteOf(bench).heard).toEqual({ vault: null });
+    bench.pass(5_000);
+    acknowledge(bench, ["key-vault"], { retained: true });
+    expect(siteOf(bench).heard).toEqual({ vault: 106_000 });
+  });
+
   it("is not a reason to publish the state again and again", () => {
     const bench = new Bench(PLAN, undefined, COLLECTING);
     const published = () => bench.effects.filter(({ type }) => type === "publish").length;

@@ -93,9 +93,9 @@ class Bench {
     }
   }
 
-  acknowledge(ranges: readonly (readonly [number, number])[] = [], retained = false): void {
+  acknowledge(ranges: readonly (readonly [number, number])[] = [], kept = false): void {
     const tracks = [{ boot: BOOT, track: "router1/rx", ranges }];
-    this.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, retained });
+    this.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, kept });
   }
 
   /** Puts together what came, as a receiver does that has only what came. */
@@ -234,7 +234,7 @@ describe("the shipper", () => {
     bench.shipper.recorded(1, 151);
     bench.shipper.connection("up");
     const tracks = [{ boot: 0, track: "ledger", ranges: [[0, 31]] as const }];
-    bench.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, retained: true });
+    bench.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, kept: true });
     await bench.pass(2_500);
     const seqs = bench.published.flatMap(({ topic, payload }) =>
       topic === `${ROOT}/up/event` ? (parseJson(payload) as { records: { seq: number }[] }).records : [],

@@ -196,6 +196,8 @@ export function makeCertificates(folder: string): Certificates {
 
 export interface TestBroker {
   readonly port: number;
+  /** To stop, stall or kill it. */
+  readonly child: ChildProcess;
   stop(): Promise<void>;
 }
 
@@ -220,6 +222,7 @@ export async function startMosquitto(
   );
   return {
     port,
+    child: broker.child,
     async stop() {
       broker.child.kill("SIGTERM");
       await broker.ended;
