@@ -2,15 +2,10 @@ import type { KeyObject } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { signEd25519 } from "../../src/access/sshsig.ts";
-import { firstMissing, missingIn, type Span, unionOf } from "../../src/core/ranges.ts";
-import { createMqttTransport } from "../../src/link/mqtt.ts";
-import type { Message, Transport } from "../../src/link/transport.ts";
-import { encodeAck } from "../../src/protocol/ack.ts";
-import { chunkHead, decodeChunk } from "../../src/protocol/chunk.ts";
-import { encodeEnvelope, NAMESPACES, parseJson } from "../../src/protocol/envelope.ts";
-import { parseTopic, siteRoot } from "../../src/protocol/topics.ts";
+import { firstMissing, missingIn, type Span } from "../../src/core/ranges.ts";
+import { siteRoot } from "../../src/protocol/topics.ts";
 import { openPty, type Pty } from "../pty.ts";
+import { Receiver } from "../receiver.ts";
 import { newKey, trustText } from "../trust.ts";
 import {
   makeSite,
@@ -22,86 +17,6 @@ import {
   towpath,
   until,
 } from "./world.ts";
-
-const ROOT = siteRoot("acme", "one");
-
-/** A receiver as any program could be one: it stores what comes, and says what it has. */
-class Receiver {
-  readonly texts = new Map<string, Buffer>();
-  records: readonly Span[] = [];
-  chunks: { key: string; offset: number; bytes: number; dictionary: number }[] = [];
-  /** Chunks that began behind what was there, or could not be decoded. */
-  broken = 0;
-  answers = true;
-  private readonly transport: Transport;
-  private readonly key: KeyObject;
-  private timer: NodeJS.Timeout | null = null;
-
-  constructor(port: number, key: KeyObject) {
-    this.key = key;
-    this.transport = createMqttTransport({
-      brokers: [`mqtt://127.0.0.1:${port}`],
-      tls: {},
-      clientId: "vault",
-      filters: [`${ROOT}/up/#`],
-      persistent: true,
-      presence: null,
-      random: () => 0,
-    });
-    this.transport.start({
-      up: () => this.answers && this.acknowledge(),
-      down: () => undefined,
-      message: (message) => this.take(message),
-    });
-    onTestFinished(() => this.transport.stop());
-  }
-
-  acknowledge(key = this.key): void {
-    const captured = [...this.texts].map(([name, text]) => ({
-      boot: Number(name.split("/")[0]),
-      track: name.slice(name.indexOf("/") + 1),
-      ranges: [[0, text.length]] as const,
-    }));
-    const body = encodeAck({
-      receiver: "vault",
-      tracks: [...captured, { boot: 0, track: "ledger", ranges: this.records }],
-    });
-    const sigs = [signEd25519(key, body, NAMESPACES.collect)];
-    this.transport.publish(`${ROOT}/dn/ack`, Buffer.from(encodeEnvelope({ body, sigs })), true);
-  }
-
-  private take({ topic, payload }: Message): void {
-    const name = parseTopic(topic)?.topic;
-    if (name?.name === "up/event") this.takeRecords(payload);
-    if (name?.name === "up/capture/{console}/{track}") this.takeChunk(`${name.console}/${name.track}`, payload);
-    if (!this.answers) return;
-    this.timer ??= setTimeout(() => {
-      this.timer = null;
-      if (this.answers) this.acknowledge();
-    }, 100);
-  }
-
-  private takeRecords(payload: Uint8Array): void {
-    const { records } = parseJson(payload) as { records: { seq: number }[] };
-    this.records = unionOf([...this.records, ...records.map(({ seq }): Span => [seq, seq + 1])]);
-  }
-
-  private takeChunk(track: string, payload: Uint8Array): void {
-    const head = chunkHead(payload);
-    if (head === null) return void this.broken++;
-    const key = `${head.boot}/${track}`;
-    const text = this.texts.get(key) ?? Buffer.alloc(0);
-    const chunk = head.offset <= text.length ? decodeChunk(payload, text.subarray(0, head.offset)) : null;
-    if (chunk === null) return void this.broken++;
-    this.chunks.push({ key, offset: head.offset, bytes: chunk.data.length, dictionary: head.dictionaryLength });
-    const end = head.offset + chunk.data.length;
-    if (end > text.length) this.texts.set(key, Buffer.concat([text.subarray(0, head.offset), chunk.data]));
-  }
-
-  text(): string {
-    return [...this.texts.values()].map((text) => text.toString("latin1")).join("");
-  }
-}
 
 /** A device that talks as fast as the terminal takes it. */
 class Talker {
@@ -157,6 +72,12 @@ async function sceneOf(): Promise<Scene> {
   return { site, broker, talker: new Talker(pty), vault, vera };
 }
 
+function receive(port: number, key: KeyObject): Receiver {
+  const receiver = new Receiver({ root: siteRoot("acme", "one"), key, broker: `mqtt://127.0.0.1:${port}` });
+  onTestFinished(() => receiver.stop());
+  return receiver;
+}
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function status(site: TestSite): Promise<{ receivers: Record<string, unknown>; heard: object }> {
@@ -172,7 +93,7 @@ describe("what a console says", () => {
   it("reaches a receiver byte by byte, over broken brokers and a killed controller, and no one else moves a cursor", async () => {
     const { site, broker, talker, vault, vera } = await sceneOf();
     const first = await startController(site.config);
-    const receiver = new Receiver(broker.port, vault);
+    const receiver = receive(broker.port, vault);
     receiver.answers = false;
     await talker.say(40_000);
     await until(async () => (await captured(site)) === talker.said.length);
@@ -243,7 +164,7 @@ describe("what a console says", () => {
   it("is not poured out to a receiver that says nothing any more, and all comes once it speaks again", async () => {
     const { site, broker, talker, vault } = await sceneOf();
     await startController(site.config);
-    const receiver = new Receiver(broker.port, vault);
+    const receiver = receive(broker.port, vault);
     await talker.say(20_000);
     await talker.panic();
     await until(() => receiver.text() === talker.said, 20_000);

@@ -6,6 +6,7 @@ import { encodeAck } from "../../src/protocol/ack.ts";
 import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 import { receive } from "../../src/site/inbox.ts";
+import { bent } from "../bent.ts";
 
 const ROOT = siteRoot("acme", "one");
 const INBOX = { commandTopic: `${ROOT}/dn/command`, ackTopic: `${ROOT}/dn/ack` };
@@ -41,23 +42,6 @@ describe("the inbox of a site", () => {
     expect(arrive(payload, more)).toMatchObject({ type: "message-ignored", code });
   });
 });
-
-/** Cheap generators: what a fuzzer would find first is bent, cut and joined from what is valid. */
-function* bent(seeds: readonly Buffer[], count: number): Generator<Buffer> {
-  let state = 1;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  for (let made = 0; made < count; made++) {
-    const seed = Buffer.from(seeds[random(seeds.length)] ?? Buffer.alloc(0));
-    for (let bends = random(3); bends > 0 && seed.length > 0; bends--) {
-      seed[random(seed.length)] = random(2) === 0 ? random(256) : 32 + random(95);
-    }
-    const cut = random(4) === 0 ? seed.subarray(0, random(seed.length + 1)) : seed;
-    yield random(8) === 0 ? Buffer.concat([cut, seeds[random(seeds.length)] ?? cut]) : cut;
-  }
-}
 
 const LONG = process.env.TOWPATH_LONG !== undefined;
 
