@@ -306,6 +306,11 @@ class CappedStream extends Duplex {
     this.socket.write(chunk, done);
   }
 
+  /** The library hands over a packet in pieces; each alone would be a TLS record and a segment of its own. */
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
   override _final(done: (error?: Error | null) => void): void {
     this.socket.end(done);
   }

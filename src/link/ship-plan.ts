@@ -123,7 +123,7 @@ export class ShipPlan {
     const { batchBytes } = this.times;
     const from = Math.max(course.flushTo, course.cursor);
     const batches = Math.floor((next - from) / batchBytes);
-    if (urgent || course.weight > 1) course.flushTo = next;
+    if (urgent) course.flushTo = next;
     else if (batches > 0) course.flushTo = from + batches * batchBytes;
     if (course.flushTo >= next) course.waitingSinceMs = null;
     else if (batches > 0) course.waitingSinceMs = nowMs;

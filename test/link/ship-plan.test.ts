@@ -101,6 +101,21 @@ describe("what is shipped, and when", () => {
     expect(ranges(drain(plan, 26_000))).toEqual([[600, 600 + 16 * KiB]]);
   });
 
+  it("a hole is sent again in time, though what lies behind it is acknowledged all along", () => {
+    const plan = planWith();
+    plan.connected(0);
+    plan.acknowledged([], 2_000, false);
+    plan.grown(RX, 1_000, 3_000, true);
+    drain(plan, 3_000);
+    const again: Job[] = [];
+    for (let nowMs = 4_000; nowMs <= 30_000; nowMs += 1_000) {
+      plan.grown(RX, nowMs, nowMs, true);
+      again.push(...drain(plan, nowMs).filter(({ from }) => from === 0));
+      plan.acknowledged([{ boot: BOOT, track: "router1/rx", ranges: [[1_000, nowMs]] }], nowMs, false);
+    }
+    expect(ranges(again)).toEqual([[0, 1_000]]);
+  });
+
   it("an acknowledgement of what was never written counts only up to what was", () => {
     const plan = planWith(1_000);
     plan.connected(0);

@@ -20,6 +20,8 @@ class Bench {
   ledger: { seq: number }[] = [];
   room = Number.MAX_SAFE_INTEGER;
   reads = 0;
+  /** Chunks until the connection breaks and is there again. */
+  breakAfter = 0;
   /** The receiver acknowledges what it has, ten times a second. */
   answers = false;
   readonly published: { topic: string; payload: Uint8Array; urgency: Urgency }[] = [];
@@ -38,6 +40,10 @@ class Bench {
       publish: (topic, payload, urgency) => {
         if (this.room-- <= 0) return false;
         this.published.push({ topic, payload, urgency });
+        if (--this.breakAfter === 0) {
+          this.shipper.connection("down");
+          this.shipper.connection("up");
+        }
         return true;
       },
       journal: {
@@ -203,6 +209,35 @@ describe("the shipper", () => {
     const head = chunkHead(bench.published[before]?.payload ?? new Uint8Array());
     expect(head).toEqual({ boot: BOOT, offset: 40_000, dictionaryLength: 0 });
     expect(bench.received() === LINE.repeat(1_001)).toBe(true);
+  });
+
+  it("packs nothing with what went over a connection before", async () => {
+    const bench = new Bench();
+    bench.answers = true;
+    bench.shipper.connection("up");
+    bench.acknowledge();
+    await bench.pass(2_500);
+    bench.say(LINE.repeat(100), true);
+    await bench.pass(1_000);
+    bench.shipper.connection("down");
+    bench.shipper.connection("up");
+    await bench.pass(2_500);
+    bench.say(LINE.repeat(100), true);
+    await bench.pass(100);
+    const head = chunkHead(bench.published.at(-1)?.payload ?? new Uint8Array());
+    expect(head).toEqual({ boot: BOOT, offset: 5_000, dictionaryLength: 0 });
+  });
+
+  it("what went into a connection that broke in the middle goes again at once over the next", async () => {
+    const bench = new Bench();
+    bench.shipper.connection("up");
+    bench.acknowledge();
+    await bench.pass(2_500);
+    bench.say(LINE.repeat(1_000), true);
+    bench.breakAfter = 1;
+    await bench.pass(4_000);
+    const offsets = bench.published.map(({ payload }) => chunkHead(payload)?.offset);
+    expect(offsets.filter((offset) => offset === 0).length).toBe(2);
   });
 
   it("brings the text of earlier boots when it has the time", async () => {
