@@ -16,9 +16,8 @@ import { writeWhole } from "../src/disk/disk.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
-import type { Urgency } from "../src/link/outbox.ts";
 import { createReader } from "../src/link/reader.ts";
-import { createShipper, type Shipper } from "../src/link/shipper.ts";
+import type { Shipper } from "../src/link/shipper.ts";
 import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
 import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
@@ -33,6 +32,7 @@ import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
+import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { StartRefused } from "./start-refused.ts";
 import { keepTrust, loadTrust, storedTrust, verifier } from "./trust-file.ts";
@@ -125,7 +125,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     },
     room: () => shipper.room(),
   });
-  const shipper = shipperOf({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
+  const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
     journal,
@@ -260,25 +260,6 @@ function telemetryOf(
   const topic = topicText(siteRoot(plan.fleet, plan.site), { name: "up/telemetry" });
   const payload = Buffer.from(JSON.stringify({ v: 1, ...life, mono: monoMs(), ...measures }));
   return { to: "all", topic, payload, retained: false };
-}
-
-interface ShipParts {
-  readonly config: SiteConfig;
-  readonly journal: Journal;
-  readonly link: Link;
-  readonly boot: number;
-  readonly ledgerNext: number;
-}
-
-function shipperOf({ config, journal, link, boot, ledgerNext }: ShipParts): Shipper {
-  const { tracks } = journal.recovered;
-  return createShipper({
-    ...{ journal, boot, monoMs, tracks, ledgerNext, consoles: config.consoles },
-    root: siteRoot(config.plan.fleet, config.plan.site),
-    publish: (topic, payload, urgency: Urgency) =>
-      link.publish({ to: "primary", topic, payload, retained: false, urgency }),
-    roomy: link.roomy,
-  });
 }
 
 interface CaptureParts {

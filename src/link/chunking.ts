@@ -4,11 +4,13 @@ import { type Chunk, DICTIONARY_LIMIT, encodeChunk, type Mark } from "../protoco
 /** From pieces of the journal to chunks on the wire. */
 
 const CHUNK_BYTES = 16 * 1024;
+/** Terminals are read each 20 ms, so no time is known better while text flows: a mark more would only cost bytes. */
+const MARK_AFTER_MS = 25;
 
 /** A chunk, and whether something may be missing just before it. */
 export type CutChunk = Chunk & { readonly afterGap: boolean };
 
-/** Pieces that follow each other become one chunk, with a mark where the time moved on; a declared gap divides them. */
+/** Pieces that follow each other become one chunk, with a mark where the time moved on by more than a sweep; a declared gap divides them. */
 export function chunksOf(
   boot: number,
   pieces: readonly Piece[],
@@ -37,7 +39,7 @@ function chunkOf(boot: number, group: readonly Piece[]): Chunk {
   let at = 0;
   for (const piece of group) {
     const before = marks.at(-1)?.monoMs ?? monoMs;
-    if (piece.monoMs > before) marks.push({ at, monoMs: piece.monoMs });
+    if (piece.monoMs > before + MARK_AFTER_MS) marks.push({ at, monoMs: piece.monoMs });
     at += piece.data.length;
   }
   return { boot, offset, monoMs, marks, data: Buffer.concat(group.map((piece) => piece.data)) };

@@ -131,7 +131,6 @@ export function createLocalTransport(path: string, filters: readonly string[]): 
       how.settled?.();
       return true;
     },
-    roomy: () => socket !== null,
     stop: () =>
       new Promise((resolve) => {
         const was = socket;

@@ -7,7 +7,7 @@ import { MESSAGE_LIMIT } from "../protocol/envelope.ts";
 import { backoff } from "./backoff.ts";
 import { Outbox, urgencyOf } from "./outbox.ts";
 import { type CapOptions, PacketCap } from "./packet-cap.ts";
-import type { Transport, TransportEvents } from "./transport.ts";
+import type { QueuedTransport, TransportEvents } from "./transport.ts";
 
 /**
  * One MQTT connection. The library speaks the protocol and nothing else: the socket, the reconnect, the choice of
@@ -51,7 +51,7 @@ const BAD_VERSION_5 = 0x84;
 /** What version 5 says where a broker says nothing. */
 const RECEIVE_MAXIMUM = 65_535;
 
-export function createMqttTransport(options: MqttOptions): Transport {
+export function createMqttTransport(options: MqttOptions): QueuedTransport {
   let events: TransportEvents | null = null;
   let client: mqtt.MqttClient | null = null;
   let connected = false;

@@ -28,7 +28,11 @@ export interface Transport {
   start(events: TransportEvents): void;
   /** False when it was not taken: the transport is down, or its queue is full. */
   publish(topic: string, payload: Uint8Array, retained: boolean, how?: How): boolean;
-  /** Whether shipped chunks are welcome. */
-  roomy(): boolean;
   stop(): Promise<void>;
+}
+
+/** One with a queue of its own, of which a part is for shipped chunks. */
+export interface QueuedTransport extends Transport {
+  /** Whether they are welcome; `room` tells when they are again. */
+  roomy(): boolean;
 }
