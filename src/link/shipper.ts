@@ -47,6 +47,8 @@ const BACKFILL_MS = 30_000;
 const RECORDS_AT_ONCE = 64;
 /** A card that does not write now is asked again after this. */
 const UNWRITTEN_MS = 1_000;
+/** A connection whose queue is full of what matters more. */
+const UNTAKEN_MS = 200;
 const LEAST_WAIT_MS = 20;
 
 /** How far it came and what of it the journal has no more; `later`: the journal could not give it. */
@@ -129,6 +131,7 @@ export function createShipper(options: ShipperOptions): Shipper {
       // What went into a connection that is gone was not sent.
       if (life !== connects) continue;
       if (shipped === "later") plan.postpone(job, monoMs() + UNWRITTEN_MS);
+      else if (shipped.to <= job.from && shipped.gone.length === 0) plan.postpone(job, monoMs() + UNTAKEN_MS);
       else plan.sent(job, shipped.to, shipped.gone, monoMs());
       forgetBackfill(job);
     }

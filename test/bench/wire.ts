@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep } from "../../src/operator/client.ts";
@@ -40,21 +40,34 @@ interface Text {
   readonly xzBytes: number;
 }
 
-/** Text of this machine, as it is: its kernel's log, and the manual of its network commands as a terminal shows it. */
+/** What is collected for a vendor's support, as on a router: kernel log, addresses, sockets, processes, counters, packages. */
+const SUPPORT: readonly (readonly [string, ...string[]])[] = [
+  ["dmesg"],
+  ["sysctl", "-a"],
+  ["ip", "-s", "-d", "addr"],
+  ["ip", "route", "show", "table", "all"],
+  ["ss", "-anoteimp"],
+  ["ps", "auxwwf"],
+  ["mount"],
+  ["cat", "/proc/cpuinfo", "/proc/interrupts", "/proc/meminfo", "/proc/vmstat", "/proc/zoneinfo"],
+  ["cat", "/proc/slabinfo", "/proc/net/snmp", "/proc/net/netstat", "/proc/diskstats"],
+  ["dpkg", "-l"],
+  ["cat", "/etc/services", "/etc/protocols"],
+];
+
+/** Text of this machine, as it is: a support collection, and the manual of its network commands as a terminal shows it. */
 function textsOf(scratch: Scratch): Text[] {
-  const kernel = execFileSync("dmesg", { maxBuffer: 1e8 });
+  const support = SUPPORT.map(([program, ...words]) => said(program, words));
+  const manual = PAGES.map((page) => said("man", ["-P", "cat", page]));
+  const texts = [textOf(scratch, "support", Buffer.concat(support)), textOf(scratch, "manual", Buffer.concat(manual))];
+  return texts.filter(({ bytes }) => bytes.length > 50_000);
+}
+
+/** Nothing where the program is not there: another machine has other text. */
+function said(program: string, words: readonly string[]): Buffer {
   const env = { ...process.env, MANWIDTH: "80" };
-  const manual = Buffer.concat(
-    PAGES.map((page) => {
-      try {
-        return execFileSync("man", ["-P", "cat", page], { env, maxBuffer: 1e8, stdio: ["ignore", "pipe", "ignore"] });
-      } catch {
-        return Buffer.alloc(0);
-      }
-    }),
-  );
-  return [textOf(scratch, "kernel log", kernel), textOf(scratch, "manual", manual)].filter(
-    ({ bytes }) => bytes.length > 10_000,
+  return (
+    spawnSync(program, words, { env, maxBuffer: 1e8, stdio: ["ignore", "pipe", "ignore"] }).stdout ?? Buffer.alloc(0)
   );
 }
 

@@ -20,10 +20,14 @@ class Bench {
   ledger: { seq: number }[] = [];
   room = Number.MAX_SAFE_INTEGER;
   reads = 0;
+  offers = 0;
+  /** The queue is full, and not of what is shipped. */
+  refuses = false;
   /** Chunks until the connection breaks and is there again. */
   breakAfter = 0;
   /** The receiver acknowledges what it has, ten times a second. */
   answers = false;
+  private told = 0;
   readonly published: { topic: string; payload: Uint8Array; urgency: Urgency }[] = [];
   readonly shipper: Shipper;
 
@@ -38,6 +42,8 @@ class Bench {
       consoles: [{ name: "router1", ship }],
       roomy: () => this.room > 0,
       publish: (topic, payload, urgency) => {
+        this.offers++;
+        if (this.refuses) return false;
         if (this.room-- <= 0) return false;
         this.published.push({ topic, payload, urgency });
         if (--this.breakAfter === 0) {
@@ -95,7 +101,9 @@ class Bench {
     for (let left = ms; left > 0; left -= 100) {
       this.nowMs += Math.min(100, left);
       await vi.advanceTimersByTimeAsync(Math.min(100, left));
-      if (this.answers) this.acknowledge([[0, this.received().length]]);
+      if (!this.answers || this.told === this.published.length) continue;
+      this.told = this.published.length;
+      this.acknowledge([[0, this.received().length]]);
     }
   }
 
@@ -189,6 +197,20 @@ describe("the shipper", () => {
     bench.answers = true;
     await bench.pass(61_000);
     expect(bench.received() === LINE.repeat(4_000)).toBe(true);
+  });
+
+  it("does not spin at a queue that is full of what matters more", async () => {
+    const bench = new Bench();
+    bench.shipper.connection("up");
+    bench.acknowledge();
+    bench.refuses = true;
+    bench.say(LINE.repeat(100), true);
+    await bench.pass(12_000);
+    expect(bench.offers).toBeGreaterThan(10);
+    expect(bench.offers).toBeLessThan(70);
+    bench.refuses = false;
+    await bench.pass(1_000);
+    expect(bench.received() === LINE.repeat(100)).toBe(true);
   });
 
   it("after a break it begins where the acknowledged ends, with a chunk that needs nothing of before", async () => {
