@@ -3,6 +3,7 @@ import { signEd25519 } from "../src/access/sshsig.ts";
 import { type Span, unionOf } from "../src/core/ranges.ts";
 import { createMqttTransport, type MqttOptions } from "../src/link/mqtt.ts";
 import type { Message, Transport } from "../src/link/transport.ts";
+import { newId } from "../src/operator/switching.ts";
 import { encodeAck } from "../src/protocol/ack.ts";
 import { chunkHead, decodeChunk } from "../src/protocol/chunk.ts";
 import { encodeEnvelope, NAMESPACES, parseJson } from "../src/protocol/envelope.ts";
@@ -56,6 +57,15 @@ export class Receiver {
     const body = encodeAck({ receiver: "vault", tracks });
     const sigs = [signEd25519(key, body, NAMESPACES.collect)];
     this.transport.publish(`${this.root}/dn/ack`, Buffer.from(encodeEnvelope({ body, sigs })), true);
+  }
+
+  /** Asks for a console's text as it comes, for a minute. */
+  watch(console: string, by: string): void {
+    const [, , , fleet, site] = this.root.split("/");
+    const head = { v: 1, id: newId(), site: `${fleet}/${site}`, by, epoch: 1 };
+    const body = Buffer.from(JSON.stringify({ ...head, kind: "watch", args: { console } }));
+    const sigs = [signEd25519(this.key, body, NAMESPACES.command)];
+    this.transport.publish(`${this.root}/dn/command`, Buffer.from(encodeEnvelope({ body, sigs })), false);
   }
 
   private take({ topic, payload }: Message, answerAfterMs: number): void {

@@ -50,6 +50,7 @@ export function urgencyOf(topic: string): Urgency {
 export class Outbox {
   private readonly limits: OutboxLimits;
   private readonly waiting = new Map<Urgency, Parcel[]>(URGENCIES.map((one) => [one, []]));
+  private readonly waitingIn = new Map<Urgency, number>();
   private readonly underWay = new Set<Parcel>();
   private window: number;
 
@@ -69,14 +70,21 @@ export class Outbox {
     // Of what is retained only the newest counts.
     const older = parcel.retained ? queue.findIndex((one) => one.retained && one.topic === parcel.topic) : -1;
     if (older >= 0) {
-      queue[older]?.settled?.();
+      const before = queue[older];
       queue[older] = parcel;
+      this.count(parcel.urgency, parcel.payload.length - (before?.payload.length ?? 0));
+      before?.settled?.();
       return true;
     }
     if (SHIPPED.has(parcel.urgency) && !this.roomy()) return false;
     if (!this.makeRoom(parcel)) return false;
     queue.push(parcel);
+    this.count(parcel.urgency, parcel.payload.length);
     return true;
+  }
+
+  private count(urgency: Urgency, bytes: number): void {
+    this.waitingIn.set(urgency, (this.waitingIn.get(urgency) ?? 0) + bytes);
   }
 
   private makeRoom(parcel: Parcel): boolean {
@@ -85,7 +93,11 @@ export class Outbox {
     for (const urgency of [...URGENCIES].reverse()) {
       if (urgency === parcel.urgency) break;
       const queue = this.of(urgency);
-      while (!fits() && queue.length > 0) queue.pop()?.settled?.();
+      while (!fits() && queue.length > 0) {
+        const given = queue.pop();
+        this.count(urgency, -(given?.payload.length ?? 0));
+        given?.settled?.();
+      }
     }
     return fits();
   }
@@ -93,7 +105,7 @@ export class Outbox {
   /** True when shipped chunks are welcome. */
   roomy(): boolean {
     let bytes = 0;
-    for (const urgency of SHIPPED) for (const one of this.of(urgency)) bytes += one.payload.length;
+    for (const urgency of SHIPPED) bytes += this.waitingIn.get(urgency) ?? 0;
     return bytes < this.limits.shippedBytes;
   }
 
@@ -103,6 +115,7 @@ export class Outbox {
     const next = urgency && this.of(urgency)[0];
     if (urgency === undefined || next === undefined || !this.mayGo(next)) return null;
     this.of(urgency).shift();
+    this.count(urgency, -next.payload.length);
     this.underWay.add(next);
     return next;
   }
@@ -125,7 +138,7 @@ export class Outbox {
 
   waitingBytes(): number {
     let bytes = 0;
-    for (const queue of this.waiting.values()) for (const one of queue) bytes += one.payload.length;
+    for (const one of this.waitingIn.values()) bytes += one;
     return bytes;
   }
 
@@ -137,6 +150,7 @@ export class Outbox {
   clear(): void {
     const all = [...this.underWay, ...[...this.waiting.values()].flat()];
     this.underWay.clear();
+    this.waitingIn.clear();
     for (const queue of this.waiting.values()) queue.length = 0;
     for (const one of all) one.settled?.();
   }

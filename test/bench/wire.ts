@@ -2,13 +2,11 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep } from "../../src/operator/client.ts";
-import { newId } from "../../src/operator/switching.ts";
-import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 import { makeCertificates } from "../certificates.ts";
 import { openPty, type Pty } from "../pty.ts";
 import { Receiver } from "../receiver.ts";
-import { inProcessSigner, newKey, trustText } from "../trust.ts";
+import { newKey, trustText } from "../trust.ts";
 import type { Goal, Outcome } from "./report.ts";
 import { rounded } from "./report.ts";
 import {
@@ -147,16 +145,11 @@ async function overTowpath(scene: Scene & { siteTls: string }, text: Text, way: 
     if (way === "shipped") receiver.acknowledge();
     // What is said of the start is over by then.
     await sleep(12_000);
-    const watch = async (): Promise<void> => {
-      const head = { v: 1, id: newId(), site: "acme/one", by: "vault", epoch: 1 };
-      const body = Buffer.from(JSON.stringify({ ...head, kind: "watch", args: { console: "router0" } }));
-      const sigs = [await inProcessSigner(vault).sign(body, NAMESPACES.command)];
-      receiver.transport.publish(`${root}/dn/command`, Buffer.from(encodeEnvelope({ body, sigs })), false);
-    };
-    if (way === "watched") await watch();
+    const watch = () => receiver.watch("router0", "vault");
+    if (way === "watched") watch();
     await sleep(2_000);
     const before = wire.count();
-    const renewing = setInterval(() => way === "watched" && void watch(), 30_000);
+    const renewing = setInterval(() => way === "watched" && watch(), 30_000);
     await Promise.all(ptys.map((pty) => play(pty, text.bytes)));
     const wanted = text.bytes.toString("latin1");
     const whole = () => [...receiver.texts.values()].filter((one) => one.toString("latin1") === wanted).length;

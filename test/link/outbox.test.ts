@@ -76,6 +76,27 @@ describe("what waits for a connection", () => {
     expect(outbox.roomy()).toBe(true);
   });
 
+  it("counts what waits, whatever came, went and gave way", () => {
+    const urgency = fc.constantFrom(...URGENCIES);
+    const act = fc.record({ urgency, size: fc.nat(900), retained: fc.boolean(), take: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+        const outbox = new Outbox({ ...OUTBOX_LIMITS, queueBytes: 3_000, window: 4, reserved: 1 });
+        const settled = new Set<number>();
+        const taken = new Set<number>();
+        for (const [at, { urgency: one, size, retained, take }] of acts.entries()) {
+          if (outbox.push(parcel(one, size, { retained, settled: () => settled.add(at) }))) taken.add(at);
+          const next = take ? outbox.take() : null;
+          if (next !== null) outbox.finished(next);
+          expect(outbox.waitingBytes()).toBeLessThanOrEqual(3_000 + 900);
+        }
+        outbox.clear();
+        expect(outbox.waitingBytes()).toBe(0);
+        expect([...settled].sort()).toEqual([...taken].sort());
+      }),
+    );
+  });
+
   it("a connection that is lost takes what was on its way with it, and says so", () => {
     const outbox = new Outbox();
     let settled = 0;

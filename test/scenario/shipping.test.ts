@@ -183,4 +183,25 @@ describe("what a console says", () => {
     await until(() => receiver.text() === talker.said, 60_000);
     expect(receiver.broken).toBe(0);
   });
+
+  it("is sent once where somebody watches what a receiver stores, and comes within a moment", async () => {
+    const { site, broker, talker, vault } = await sceneOf();
+    await startController(site.config);
+    const receiver = receive(broker.port, vault);
+    await talker.panic();
+    await until(() => receiver.text() === talker.said, 20_000);
+    receiver.watch("router1", "vault");
+    await pause(1_000);
+    receiver.chunks = [];
+    const before = talker.said.length;
+    for (let count = 0; count < 10; count++) {
+      await talker.say(1_000);
+      // Unwatched this would wait for 16 KiB or a minute.
+      await until(() => receiver.text() === talker.said, 5_000);
+    }
+    await pause(2_000);
+    const shipped = receiver.chunks.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(shipped).toBe(talker.said.length - before);
+    expect(receiver.broken).toBe(0);
+  });
 });
