@@ -64,6 +64,7 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
   const earlyCloses = new Map<string, number>();
   const outbox = new Outbox();
   let cramped = false;
+  let pumping = false;
 
   const versionFor = (broker: string): 4 | 5 => {
     if (options.version !== undefined) return options.version;
@@ -168,6 +169,7 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
   };
 
   const pump = (): void => {
+    pumping = false;
     const made = client;
     if (made === null || !connected) return;
     for (let next = outbox.take(); next !== null; next = outbox.take()) {
@@ -191,7 +193,9 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
       if (!connected) return false;
       const { urgency = urgencyOf(topic), settled } = how;
       const taken = outbox.push({ topic, payload, retained, urgency, settled });
-      pump();
+      // At the end of this turn: of a state that is told twice in one, the first is not sent.
+      if (!pumping) queueMicrotask(pump);
+      pumping = true;
       return taken;
     },
     roomy() {
@@ -200,6 +204,8 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
       return roomy;
     },
     async stop() {
+      // What was told in this turn goes before the farewell.
+      pump();
       stopped = true;
       if (timer !== null) clearTimeout(timer);
       if (stable !== null) clearTimeout(stable);
