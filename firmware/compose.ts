@@ -17,6 +17,7 @@ import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
+import type { Shipper } from "../src/link/shipper.ts";
 import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
 import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
@@ -31,6 +32,7 @@ import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
+import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { StartRefused } from "./start-refused.ts";
 import { keepTrust, loadTrust, storedTrust, verifier } from "./trust-file.ts";
@@ -117,22 +119,32 @@ export async function startController(options: ComposeOptions): Promise<Controll
     socket: config.socket,
     random: Math.random,
     receive: (message) => site?.receive(message),
-    emit,
+    emit: (event) => {
+      if (event.connection !== "local") shipper.connection(event.state);
+      emit(event);
+    },
+    room: () => shipper.room(),
   });
+  const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
     journal,
     boot,
     monoMs,
-    publish: (to, topic, payload) => link.publish({ to, topic, payload, retained: false }),
+    publish: (to, topic, payload, settled) =>
+      link.publish({ to, topic, payload, retained: false, ...(settled && { settled }) }),
     emit,
     watched: (untilMs) => journal.watched(untilMs),
+    shipped: {
+      watchBegun: (via, console) => via !== "local" && shipper.watchBegun(console),
+      watchSent: (via, console, from, to) => via !== "local" && shipper.watchSent(console, from, to),
+    },
   });
   const sweeper = createSweeper();
   const locator = createLocator(monoMs, machineFiles());
-  const capture = captureOf({ config, simulated, journal, store, sweeper, locator, boot, emit });
+  const capture = captureOf({ config, simulated, journal, shipper, store, sweeper, locator, boot, emit });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader, simulated, emit }),
+    edges: edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -181,6 +193,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       clearInterval(clockTimer);
       machine.stop();
       reader.stop();
+      shipper.stop();
       await capture.stop();
       await link.stop();
       running.stop();
@@ -253,6 +266,7 @@ interface CaptureParts {
   readonly config: SiteConfig;
   readonly simulated: SimulatedSite | null;
   readonly journal: Journal;
+  readonly shipper: Shipper;
   readonly store: FdStore;
   readonly sweeper: Sweeper;
   readonly locator: Locator;
@@ -261,13 +275,16 @@ interface CaptureParts {
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, boot, emit } = parts;
+  const { config, journal, shipper, boot, emit } = parts;
   return createCapture({
     ports: config.consoles.map((console) => ({ name: console.name, port: portOf(console, parts) })),
     boot,
     heads: journal.recovered.tracks,
     monoMs,
-    append: (items, urgent) => journal.appendCapture(items, urgent, monoMs()),
+    append: (items, urgent) => {
+      journal.appendCapture(items, urgent, monoMs());
+      shipper.captured(items, urgent);
+    },
     emit,
   });
 }
@@ -283,7 +300,7 @@ function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: 
 }
 
 /** The name holds the settings: a terminal that was kept with others is opened anew. */
-function keeperOf(store: FdStore, { name, ...settings }: ConsoleConfig): Keeper {
+function keeperOf(store: FdStore, { name, ship: _, ...settings }: ConsoleConfig): Keeper {
   const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
 }
@@ -294,11 +311,12 @@ interface Parts {
   readonly bank: RelayBank;
   readonly link: Link;
   readonly reader: Edges["reader"];
+  readonly shipper: Shipper;
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
-function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts): Edges {
+function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
   return {
     journal: {
       perform({ records, durable, sync, token }) {
@@ -309,6 +327,8 @@ function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts
           json: JSON.stringify(record),
         }));
         journal.appendLedger(lines, JSON.stringify(durable), sync, token);
+        const [first] = lines;
+        if (first !== undefined) shipper.recorded(first.seq, first.seq + lines.length);
       },
     },
     relays: {
@@ -329,6 +349,7 @@ function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts
       },
     },
     reader,
+    shipper,
     faults: simulated && {
       perform({ token, subject, fault }) {
         const refused = simulated.fault(subject, fault);

@@ -23,6 +23,7 @@ export interface ConsoleConfig {
   readonly baudRate: number;
   readonly framing: Framing;
   readonly flow: "none" | "rtscts" | "xonxoff";
+  readonly ship: RawConsole["ship"];
 }
 
 export interface SiteConfig {
@@ -234,7 +235,6 @@ function notYet(raw: RawSite): Problem[] {
     ]);
   }
   for (const [name, console] of Object.entries(raw.consoles)) {
-    later.push([`consoles.${name}.ship`, console.ship === "always", "shipping without a watcher"]);
     later.push([`consoles.${name}.capture`, console.capture === "rx+tx", "capturing what is typed"]);
   }
   for (const [name, device] of Object.entries(raw.devices)) {
@@ -262,9 +262,9 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
-    consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow }]): ConsoleConfig => {
+    consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow, ship }]): ConsoleConfig => {
       const absolute = "path" in port ? { path: resolve(port.path) } : port;
-      return { name, port: absolute, baudRate, framing, flow };
+      return { name, port: absolute, baudRate, framing, flow, ship };
     }),
   };
 }

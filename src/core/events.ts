@@ -2,6 +2,7 @@ import type { Code } from "./codes.ts";
 import type { ClockTrust, Durable, LedgerRecord } from "./ledger.ts";
 import type { Command, ReadArgs, Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
+import type { Span } from "./ranges.ts";
 import type { Offer, TrustDocument } from "./trust.ts";
 
 /** Everything that can happen to a site, and everything it can do. Both are plain data. */
@@ -44,6 +45,17 @@ export type Event =
       entropy: string;
     }
   | { type: "message-ignored"; via: Connection; code: Code; id: string | null }
+  /** A receiver says what it holds. */
+  | {
+      type: "ack-arrived";
+      via: Connection;
+      receiver: string;
+      tracks: readonly AckedTrack[];
+      retained: boolean;
+      /** Fingerprints of the keys whose signatures fit the bytes. */
+      signers: readonly string[];
+      signatures: number;
+    }
   | { type: "append-finished"; token: number; ok: boolean }
   | { type: "storage-changed"; state: "ok" | "degraded"; detail: string }
   | { type: "relay-driven"; token: number; energised: boolean | null; fault: string | null }
@@ -59,6 +71,13 @@ export type Event =
   /** What is not well with the machine: `doctor`'s findings of level `warn` and `bad`. */
   | { type: "machine-checked"; findings: readonly MachineFinding[] }
   | { type: "tick" };
+
+/** What a receiver holds of one track: `router1/rx` of a boot by bytes, `ledger` (boot 0) by sequence number. */
+export interface AckedTrack {
+  readonly boot: number;
+  readonly track: string;
+  readonly ranges: readonly Span[];
+}
 
 /** What the driver of a console's adapter tells; `errors` since the port was opened. */
 export interface ConsoleLine {
@@ -84,6 +103,8 @@ export type Effect =
   | { type: "trust-adopted"; document: TrustDocument }
   | { type: "read-range"; token: number; via: Connection; args: ReadArgs }
   | { type: "watch"; via: Connection; console: string; untilMs: number }
+  /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
+  | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
   | { type: "set-fault"; token: number; subject: string; fault: string }
   | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
   | { type: "publish-events"; records: readonly LedgerRecord[] }

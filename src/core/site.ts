@@ -1,3 +1,4 @@
+import { onAck } from "./acks.ts";
 import {
   onFaultSet,
   onOutcome,
@@ -10,6 +11,7 @@ import {
   onWatch,
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
+import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
@@ -33,9 +35,6 @@ export function stepSite(
   return { state: turn.state, effects: turn.effects };
 }
 
-/** At most one record a minute tells of what an unauthenticated sender provoked. */
-const IGNORED_EVERY_MS = 60_000;
-
 function route(turn: Turn, event: Event): void {
   switch (event.type) {
     case "started":
@@ -44,6 +43,8 @@ function route(turn: Turn, event: Event): void {
       return onCommand(turn, event);
     case "message-ignored":
       return onIgnored(turn, event);
+    case "ack-arrived":
+      return onAck(turn, event);
     case "append-finished": {
       const recording = turn.state.recordings.find((one) => one.token === event.token);
       return recording ? settleRecording(turn, recording, event.ok) : undefined;
@@ -172,20 +173,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
 }
 
 function onIgnored(turn: Turn, event: Extract<Event, { type: "message-ignored" }>): void {
-  const count = (turn.state.ignored[event.code] ?? 0) + 1;
-  const ignoredFlushMs = turn.state.ignoredFlushMs ?? turn.nowMs;
-  turn.set({ ignored: { ...turn.state.ignored, [event.code]: count }, ignoredFlushMs });
   if (event.id !== null) reject(turn, event.via, event.id, { code: event.code, detail: "" });
-  flushIgnored(turn);
-}
-
-/** The first one is told at once, the rest once a minute. */
-function flushIgnored(turn: Turn): void {
-  const { ignored, ignoredFlushMs } = turn.state;
-  if (ignoredFlushMs === null || turn.nowMs < ignoredFlushMs) return;
-  if (Object.keys(ignored).length === 0) return turn.set({ ignoredFlushMs: null });
-  turn.append([{ kind: "ignored", counts: ignored }], { sync: false });
-  turn.set({ ignored: {}, ignoredFlushMs: turn.nowMs + IGNORED_EVERY_MS });
+  ignore(turn, event.code);
 }
 
 function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }>): void {

@@ -47,6 +47,16 @@ export interface LinkState {
   readonly sinceMs: number;
 }
 
+/** Who stores what the site ships. */
+export interface ReceiverState {
+  readonly name: string;
+  /** The operator whose key signed. */
+  readonly by: string;
+  readonly via: Connection;
+  /** Mono of its last acknowledgement; null when only the broker's copy of one is known. */
+  readonly heardMs: number | null;
+}
+
 export interface TrustChange {
   readonly token: number;
   readonly document: TrustDocument;
@@ -84,6 +94,9 @@ export interface SiteState {
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
   readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: string } | null;
+  readonly receivers: readonly ReceiverState[];
+  /** Since when each connection was up when it last brought an acknowledgement. */
+  readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
   readonly ignored: Readonly<Record<string, number>>;
@@ -121,6 +134,8 @@ export const EMPTY_STATE: SiteState = {
   links: {},
   storage: { state: "ok", detail: "" },
   clock: null,
+  receivers: [],
+  acksSeen: {},
   trustChange: null,
   asked: [],
   machine: [],

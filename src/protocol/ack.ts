@@ -1,6 +1,9 @@
+import type { AckedTrack } from "../core/events.ts";
 import { type Span, unionOf } from "../core/ranges.ts";
 import { parseJson } from "./envelope.ts";
 import { NAME } from "./topics.ts";
+
+export type { AckedTrack };
 
 /**
  * What a receiver holds safely, the body of `dn/ack`: `{"receiver", "tracks": {"boot/track": [[from, to], …]}}`.
@@ -11,14 +14,6 @@ import { NAME } from "./topics.ts";
 export interface Ack {
   readonly receiver: string;
   readonly tracks: readonly AckedTrack[];
-}
-
-export interface AckedTrack {
-  /** 0 for the ledger. */
-  readonly boot: number;
-  /** `router1/rx`, `router1/tx` or `ledger`. */
-  readonly track: string;
-  readonly ranges: readonly Span[];
 }
 
 export const LEDGER_TRACK = "ledger";

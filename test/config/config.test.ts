@@ -88,7 +88,7 @@ controller: { path: [zz] }
   });
 
   it("what a later version brings is refused, not ignored", () => {
-    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc, powerRestore: always-on }\nconsoles:\n  c1: { port: { path: /dev/a }, ship: always }\n`;
+    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc, powerRestore: always-on }\nconsoles:\n  c1: { port: { path: /dev/a }, }\ndevices:\n  d1: { address: 10.0.0.1 }\n`;
     const checked = check(text);
     expect(checked.ok).toBe(false);
     expect(!checked.ok && checked.problems.every(({ what }) => what.startsWith("not yet"))).toBe(true);

@@ -242,6 +242,7 @@ export class World {
       },
       trust: { perform: (effect) => emit({ type: "trust-stored", token: effect.token, ok: true }) },
       reader: { perform: () => undefined },
+      shipper: null,
       faults: null,
       link: {
         publish: (message) => {

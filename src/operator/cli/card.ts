@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDisk } from "../../disk/disk.ts";
 import { JournalStore } from "../../journal/store.ts";
-import { chunksOf } from "../../link/reader.ts";
+import { chunksOf } from "../../link/chunking.ts";
 import { recoverDurable } from "../../site/recover.ts";
 import { type CaptureSource, ReadFailed, UnknownConsole } from "../capture-source.ts";
 import { UsageError } from "./command.ts";
