@@ -18,6 +18,8 @@ export interface ShipTimes {
   readonly timeoutCapMs: number;
   /** After a connect the broker's copy of the acknowledgement is on its way. */
   readonly settleMs: number;
+  /** While no receiver is known, what the consoles say from now on goes out once, to whoever listens. */
+  readonly cast: boolean;
 }
 
 export const SHIP_TIMES: ShipTimes = {
@@ -27,6 +29,7 @@ export const SHIP_TIMES: ShipTimes = {
   timeoutMs: 15_000,
   timeoutCapMs: 3_600_000,
   settleMs: 2_000,
+  cast: true,
 };
 
 export const LEDGER_KEY = "0/ledger";
@@ -102,7 +105,7 @@ export class ShipPlan {
     const done = clipped(this.strangers.get(key) ?? [], track.next);
     this.strangers.delete(key);
     const weight = key === LEDGER_KEY ? RECORD_BYTES : 1;
-    const cursor = firstMissing(done, 0);
+    const cursor = this.active ? firstMissing(done, 0) : track.next;
     const flushTo = track.next;
     const course = { ...track, key, weight, done, cursor, flushTo };
     const idle = { elsewhere: [], waitingSinceMs: null, sinceMs: 0, fails: 0, notBeforeMs: 0, turn: 0 };
@@ -151,16 +154,19 @@ export class ShipPlan {
   connected(nowMs: number): void {
     this.online = true;
     this.settleUntilMs = nowMs + this.times.settleMs;
-    for (const course of this.courses.values()) restart(course);
+    for (const course of this.courses.values()) {
+      if (this.active) restart(course);
+      else course.cursor = Math.max(course.cursor, course.next - this.times.windowBytes / course.weight);
+    }
   }
 
   disconnected(): void {
     this.online = false;
   }
 
-  /** True once a receiver is known: before, nothing is shipped. */
-  get receiving(): boolean {
-    return this.active;
+  /** True where something may be due: a receiver is known, or whoever listens is served. */
+  get shipping(): boolean {
+    return this.active || this.times.cast;
   }
 
   /** @param kept the broker's copy of an earlier one: it moves cursors, but is no sign of life. */
@@ -204,9 +210,9 @@ export class ShipPlan {
 
   /** What to send now, or null: nothing is due, or the window is full. */
   next(nowMs: number): Job | null {
-    if (!this.active || !this.online || nowMs < this.settleUntilMs) return null;
-    for (const course of this.courses.values()) this.expire(course, nowMs);
-    const free = this.times.windowBytes - this.underWay();
+    if (!this.shipping || !this.online || nowMs < this.settleUntilMs) return null;
+    if (this.active) for (const course of this.courses.values()) this.expire(course, nowMs);
+    const free = this.active ? this.times.windowBytes - this.underWay() : this.times.windowBytes;
     const ready = [...this.courses.values()].filter((course) => this.isDue(course, nowMs));
     for (const course of ready.sort((a, b) => rank(a) - rank(b) || a.turn - b.turn)) {
       const job = this.jobOf(course, free);
@@ -228,8 +234,14 @@ export class ShipPlan {
     return enough ? { key, boot, track, from, to: from + count, backfill } : null;
   }
 
+  /** Without a receiver only what consoles say now: records went out live, and the past is asked for. */
+  private serves(course: Course): boolean {
+    return this.active || (!course.backfill && course.key !== LEDGER_KEY);
+  }
+
   private isDue(course: Course, nowMs: number): boolean {
     const { waitingSinceMs } = course;
+    if (!this.serves(course)) return false;
     if (waitingSinceMs !== null && nowMs - waitingSinceMs >= this.times.batchMs) flushAll(course);
     return course.cursor < course.flushTo && nowMs >= course.notBeforeMs;
   }
@@ -270,12 +282,13 @@ export class ShipPlan {
 
   /** When to ask again; null: only something that happens can change the answer. */
   wakeAt(nowMs: number): number | null {
-    if (!this.active || !this.online) return null;
+    if (!this.shipping || !this.online) return null;
     if (nowMs < this.settleUntilMs) return this.settleUntilMs;
-    const times = [...this.courses.values()].flatMap((course) => [
+    const served = [...this.courses.values()].filter((course) => this.serves(course));
+    const times = served.flatMap((course) => [
       ...(course.waitingSinceMs === null ? [] : [course.waitingSinceMs + this.times.batchMs]),
       ...(course.cursor < course.flushTo && course.notBeforeMs > nowMs ? [course.notBeforeMs] : []),
-      ...(underWay(course) > 0 ? [course.sinceMs + this.times.timeoutMs] : []),
+      ...(this.active && underWay(course) > 0 ? [course.sinceMs + this.times.timeoutMs] : []),
     ]);
     return times.length === 0 ? null : Math.min(...times);
   }

@@ -145,7 +145,7 @@ export function createShipper(options: ShipperOptions): Shipper {
   };
 
   const wake = (): void => {
-    if (busy || stopped || !plan.receiving) return;
+    if (busy || stopped || !plan.shipping) return;
     busy = true;
     void pump().finally(() => {
       busy = false;

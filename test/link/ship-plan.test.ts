@@ -27,8 +27,37 @@ function drain(plan: ShipPlan, nowMs: number): Job[] {
 const ranges = (jobs: readonly Job[]) => jobs.map(({ from, to }) => [from, to]);
 
 describe("what is shipped, and when", () => {
-  it("nothing, while no receiver is known", () => {
+  it("while no receiver is known: what is said from now on, once, in batches, and nothing of before", () => {
     const plan = planWith(100_000);
+    plan.announce({ boot: 0, track: "ledger", next: 50, backfill: false });
+    plan.announce({ boot: 3, track: "router1/rx", next: 500, backfill: true });
+    plan.connected(0);
+    expect(drain(plan, 100_000)).toEqual([]);
+    plan.grown(RX, 100_200, 100_000, false);
+    expect(drain(plan, 159_000)).toEqual([]);
+    expect(plan.wakeAt(100_000)).toBe(160_000);
+    expect(ranges(drain(plan, 160_000))).toEqual([[100_000, 100_200]]);
+    plan.grown(RX, 400_000, 170_000, false);
+    const sent = ranges(drain(plan, 170_000));
+    expect(sent[0]?.[0]).toBe(100_200);
+    expect(400_000 - (sent.at(-1)?.[1] ?? 0)).toBeLessThan(16 * KiB);
+    expect(drain(plan, 10_000_000)).toHaveLength(1);
+    expect(drain(plan, 20_000_000)).toEqual([]);
+    expect(plan.wakeAt(20_000_000)).toBeNull();
+  });
+
+  it("a receiver that comes then gets everything that nobody acknowledged, in its window", () => {
+    const plan = planWith(3_000);
+    plan.connected(0);
+    plan.grown(RX, 5_000, 3_000, true);
+    expect(ranges(drain(plan, 3_000))).toEqual([[3_000, 5_000]]);
+    plan.acknowledged([{ boot: BOOT, track: "router1/rx", ranges: [[0, 1_000]] }], 4_000, false);
+    expect(ranges(drain(plan, 4_000))).toEqual([[1_000, 5_000]]);
+  });
+
+  it("on a way that is paid for, nothing goes while no receiver is known", () => {
+    const plan = new ShipPlan({ ...SHIP_TIMES, cast: false });
+    plan.announce({ boot: BOOT, track: "router1/rx", next: 100_000, backfill: false });
     plan.connected(0);
     expect(drain(plan, 100_000)).toEqual([]);
     plan.acknowledged([], 100_000, false);
@@ -148,7 +177,7 @@ describe("what is shipped, and when", () => {
 
 /** A receiver, a way to it that loses, doubles, turns round and breaks, and a ring that forgets: in virtual time. */
 class World {
-  readonly plan = new ShipPlan();
+  readonly plan = new ShipPlan({ ...SHIP_TIMES, cast: false });
   readonly random: Random;
   nowMs = 0;
   online = false;
