@@ -18,6 +18,8 @@ export interface MemoryDisk extends Disk {
 export interface DiskCall {
   readonly what: "read" | "write" | "sync" | "create" | "remove";
   readonly name: string;
+  /** Of a write. */
+  readonly offset?: number;
 }
 
 export interface DiskFault {
@@ -85,7 +87,7 @@ export function createMemoryDisk(files = new Map<string, File>()): MemoryDisk {
       return file(name).seen.slice(offset, offset + length);
     },
     write(name, offset, bytes) {
-      const fault = faultOf({ what: "write", name });
+      const fault = faultOf({ what: "write", name, offset });
       put(file(name), offset, fault === null ? bytes : bytes.subarray(0, fault.wrote ?? 0));
       if (fault !== null) throw fault.error;
     },

@@ -4,8 +4,8 @@ import { type Gap, type Range, RangeReader } from "./range.ts";
 import { Recent } from "./recent.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import { type Batch, Ring, type RingOptions } from "./ring.ts";
-import type { Segment } from "./segment.ts";
-import { type Claim, causeOf, claimsOf, type Span, Spans } from "./spans.ts";
+import { groupsOf, type Segment } from "./segment.ts";
+import { type Claim, type Contents, causeOf, claimsOf, mergedContents, NOTHING, type Span, Spans } from "./spans.ts";
 
 /** What consoles said: tracks by byte offset, in one ring. */
 
@@ -30,7 +30,7 @@ export interface TrackStat {
 }
 
 interface Held {
-  readonly segment: Segment;
+  readonly group: readonly Segment[];
   readonly span: Span | null;
   /** Where the track stood when the segment began, if it was in this boot. */
   readonly claim: number | null;
@@ -62,10 +62,7 @@ export class CaptureLog {
 
   /** The newest segment tells where every track stood when it began; what it writes again stands before it too. */
   private recover(): void {
-    const segments = this.ring.segments();
-    let from = segments.length - 1;
-    while (from > 0 && segments[from]?.head.rewrites === true) from--;
-    for (const segment of segments.slice(Math.max(0, from))) {
+    for (const segment of groupsOf(this.ring.segments()).at(-1) ?? []) {
       for (const claim of claimsOf(segment.head.payload)) this.learn(claim);
       for (const record of this.ring.read(segment)) {
         if (record.kind === KIND.head) for (const claim of claimsOf(record.payload)) this.learn(claim);
@@ -149,6 +146,7 @@ export class CaptureLog {
   }
 
   private take({ track, boot, offset, monoMs, content }: CaptureItem): void {
+    if (!this.ids.has(track)) this.announce([track]);
     const id = this.idOf(track);
     if ("gap" in content) {
       const payload = Buffer.from(JSON.stringify(content.gap));
@@ -202,31 +200,50 @@ export class CaptureLog {
       return reader;
     }
     const reader = new RangeReader(from, to, limit, held.find(({ span }) => span !== null)?.span?.first);
-    for (const { segment, span, claim } of held) {
+    for (const { group, span, claim } of held) {
       if (reader.full || (span ?? { first: claim ?? 0 }).first > to) break;
-      if (claim !== null) reader.upTo(claim, causeOf(segment));
       // Nothing of it is asked for: only how far it goes counts.
       if (span !== null && span.next < from) reader.skipTo(span.next);
-      else if (span !== null) this.readSegment(segment, id, boot, reader);
+      else if (span !== null) this.readGroup(group, id, boot, reader);
+      if (claim !== null) reader.upTo(claim, causeOf(group));
     }
     return reader;
   }
 
-  private readSegment(segment: Segment, id: number, boot: number, reader: RangeReader): void {
-    for (const record of this.ring.read(segment)) {
+  private readGroup(group: readonly Segment[], id: number, boot: number, reader: RangeReader): void {
+    for (const record of this.recordsOf(group)) {
       if (record.track !== id || record.boot !== boot || record.kind === KIND.head) continue;
-      reader.take(record, causeOf(segment));
+      reader.take(record, causeOf(group));
       if (reader.full || record.position > reader.to) return;
     }
   }
 
+  /** In order of each track, where something was written again too. */
+  private *recordsOf(group: readonly Segment[]): Generator<StoredRecord> {
+    const [only] = group;
+    if (only !== undefined && group.length === 1) return yield* this.ring.read(only);
+    const all: StoredRecord[] = [];
+    for (const segment of group)
+      for (const record of this.ring.read(segment)) all.push({ ...record, payload: Uint8Array.from(record.payload) });
+    yield* all.sort((a, b) => a.position - b.position || b.kind - a.kind);
+  }
+
+  private contentsOf(group: readonly Segment[]): Contents {
+    const [only] = group;
+    if (only === undefined || group.length === 1) return only === undefined ? NOTHING : this.spansOf(only);
+    return mergedContents(
+      group.flatMap((one) => this.spansOf(one).claims),
+      this.recordsOf(group),
+    );
+  }
+
   /** The segments that know something of a track in a boot. */
   private heldOf(track: number, boot: number): Held[] {
-    return this.ring.segments().flatMap((segment): Held[] => {
-      const { spans, claims } = this.spansOf(segment);
+    return groupsOf(this.ring.segments()).flatMap((group): Held[] => {
+      const { spans, claims } = this.contentsOf(group);
       const span = spans.find((one) => one.track === track && one.boot === boot) ?? null;
       const claim = claims.find((one) => one.track === track && one.head?.boot === boot)?.head?.next ?? null;
-      return span === null && claim === null ? [] : [{ segment, span, claim }];
+      return span === null && claim === null ? [] : [{ group, span, claim }];
     });
   }
 
@@ -235,11 +252,11 @@ export class CaptureLog {
     const id = this.ids.get(track);
     const which = boot ?? (id === undefined ? undefined : this.heads.get(id)?.boot);
     if (id === undefined || which === undefined) return 0;
-    const mine = this.heldOf(id, which).flatMap(({ segment, span }) => (span === null ? [] : [{ segment, span }]));
+    const mine = this.heldOf(id, which).flatMap(({ group, span }) => (span === null ? [] : [{ group, span }]));
     const later = mine.findIndex(({ span }) => span.firstMonoMs > monoMs);
     const from = later < 0 ? mine.length - 1 : Math.max(0, later - 1);
-    for (const { segment } of mine.slice(Math.max(0, from))) {
-      for (const record of this.ring.read(segment)) {
+    for (const { group } of mine.slice(Math.max(0, from))) {
+      for (const record of this.recordsOf(group)) {
         const isMine = record.track === id && record.boot === which && record.kind !== KIND.head;
         if (isMine && record.monoMs >= monoMs) return record.position;
       }
@@ -263,31 +280,20 @@ export class CaptureLog {
   /** Each track in each boot: its spans added up, what was written twice counted once, what is missing as a gap. */
   private bootsHeld(): Span[] {
     const found = new Map<string, Span>();
-    for (const segment of this.ring.segments()) {
-      const { spans, claims } = this.spansOf(segment);
-      for (const { track, head } of claims) {
-        const sum = found.get(`${track}@${head?.boot}`);
-        if (sum !== undefined && head !== null) skipTo(sum, head.next);
-      }
+    for (const group of groupsOf(this.ring.segments())) {
+      const { spans, claims } = this.contentsOf(group);
       for (const span of spans) {
         const key = `${span.track}@${span.boot}`;
         const sum = found.get(key);
         if (sum === undefined) found.set(key, { ...span });
-        else add(sum, span, span.first < sum.next ? this.repeated(segment, span, sum.next) : { bytes: 0, gaps: 0 });
+        else add(sum, span);
+      }
+      for (const { track, head } of claims) {
+        const sum = found.get(`${track}@${head?.boot}`);
+        if (sum !== undefined && head !== null) skipTo(sum, head.next);
       }
     }
     return [...found.values()];
-  }
-
-  /** How much of a span stands in the segment before as well. */
-  private repeated(segment: Segment, { track, boot }: Span, before: number): { bytes: number; gaps: number } {
-    const twice = { bytes: 0, gaps: 0 };
-    for (const record of this.ring.read(segment)) {
-      if (record.track !== track || record.boot !== boot || record.position >= before) continue;
-      if (record.kind === KIND.data) twice.bytes += Math.min(record.payload.length, before - record.position);
-      if (record.kind === KIND.gap) twice.gaps++;
-    }
-    return twice;
   }
 }
 
@@ -297,9 +303,9 @@ function skipTo(sum: Span, offset: number): void {
   sum.gaps++;
 }
 
-function add(sum: Span, span: Span, twice: { readonly bytes: number; readonly gaps: number }): void {
+function add(sum: Span, span: Span): void {
   skipTo(sum, span.first);
   sum.next = Math.max(sum.next, span.next);
-  sum.bytes += span.bytes - twice.bytes;
-  sum.gaps += span.gaps - twice.gaps;
+  sum.bytes += span.bytes;
+  sum.gaps += span.gaps;
 }

@@ -40,20 +40,30 @@ export class LedgerLog {
   private waitingBytes = 0;
   /** The newest state that is known, and what follows it. */
   private newest: Before;
+  /** The newest segment needs the one before: the state is due. */
+  private relies = false;
   readonly recovered: { readonly snapshot: string | null; readonly records: readonly string[] };
 
   constructor(disk: Disk, options: Pick<RingOptions<Before>, "segmentBytes" | "segments" | "salt">) {
     this.ring = new Ring(disk, "ledger", {
       ...options,
       syncAtRoll: true,
-      head: ([first]) => ({
-        payload: (first?.tag ?? this.newest).snapshot,
-        floor: (first?.tag ?? this.newest).floor,
-      }),
+      head: ([first]) => {
+        const { snapshot, floor } = first?.tag ?? this.newest;
+        // The first one after a start: the state with the records of the life before in it comes with the next.
+        const [record] = first?.records ?? [];
+        if (record !== undefined && record.kind === KIND.ledger && record.position > floor) this.relies = true;
+        return { payload: snapshot, floor };
+      },
     });
-    const { before, records } = this.recover();
+    const { before, records, scattered } = this.recover();
     // Only the main thread can tell the state with the records in it; until it does a new segment relies on older ones.
     this.newest = before;
+    // What a killed process wrote may never have reached the card, and this life goes on from it.
+    this.ring.adopt(
+      records.map((line) => ({ records: [recordOf(line)], tag: before })),
+      scattered,
+    );
     this.recovered = { snapshot: textOf(before.snapshot) || null, records: records.map((one) => one.json) };
   }
 
@@ -67,7 +77,8 @@ export class LedgerLog {
       last.bytes += bytes;
     } else {
       const floor = Math.min(this.newest.floor || Number.MAX_SAFE_INTEGER, records[0]?.seq ?? this.newest.floor);
-      this.waiting.push({ ...this.newest, floor, records: [...records], bytes, afterLoss: false });
+      this.waiting.push({ ...this.newest, floor, records: [...records], bytes, afterLoss: this.relies });
+      this.relies = false;
     }
     this.waitingBytes += bytes;
     this.newest = { snapshot: Buffer.from(snapshot), floor: (records.at(-1)?.seq ?? this.newest.floor - 1) + 1 };
@@ -105,23 +116,25 @@ export class LedgerLog {
     };
     if (afterLoss) batch.push({ kind: KIND.head, track: 0, boot: 0, position: 0, monoMs: floor, payload: snapshot });
     if (afterLoss) close();
-    for (const { seq, boot, mono, json } of records) {
-      const payload = Buffer.from(json);
-      if (bytes + payload.length + 64 > this.ring.batchLimit()) close();
-      bytes += payload.length + 64;
-      batch.push({ kind: KIND.ledger, track: 0, boot, position: seq, monoMs: mono, payload });
+    for (const record of records.map(recordOf)) {
+      const size = record.payload.length + 64;
+      if (bytes + size > this.ring.batchLimit()) close();
+      bytes += size;
+      batch.push(record);
     }
     close();
     return batches;
   }
 
   /** The newest state, and the records after it: mostly in the newest segment, else also in the ones before. */
-  private recover(): { before: Before; records: LedgerLine[] } {
+  private recover(): { before: Before; records: LedgerLine[]; scattered: boolean } {
     const segments = this.ring.segments();
     const newest = segments.at(-1);
-    if (newest === undefined) return { before: { snapshot: new Uint8Array(), floor: 0 }, records: [] };
+    if (newest === undefined)
+      return { before: { snapshot: new Uint8Array(), floor: 0 }, records: [], scattered: false };
     let before: Before = { snapshot: newest.head.payload, floor: newest.head.floor };
     const found = new Map<number, LedgerLine>();
+    let scattered = false;
     for (const segment of segments.toReversed()) {
       const known = found.size;
       for (const record of this.ring.read(segment)) {
@@ -132,10 +145,11 @@ export class LedgerLog {
         if (record.kind !== KIND.ledger || record.position < before.floor || found.has(record.position)) continue;
         found.set(record.position, lineOf(record));
       }
+      scattered ||= newest.head.rewrites && segment !== newest && found.size > known;
       const complete = found.has(before.floor) || (segment !== newest && found.size === known);
       if (complete && !segment.head.rewrites) break;
     }
-    return { before, records: [...found.values()].sort((a, b) => a.seq - b.seq) };
+    return { before, records: inOrder(found), scattered };
   }
 
   /** JSON of records with `from <= seq < to`, oldest first, at most `limit`. */
@@ -160,18 +174,21 @@ export class LedgerLog {
 
   /** JSON of the last records, oldest first, without reading more of the ring than they take. */
   readLast(count: number): string[] {
-    let found: string[] = [];
+    let found: LedgerLine[] = [];
+    let chain = new Map<number, LedgerLine>();
     let lowest = Number.MAX_SAFE_INTEGER;
     for (const segment of this.ring.segments().toReversed()) {
-      if (found.length >= count) break;
-      const lines: LedgerLine[] = [];
       for (const record of this.ring.read(segment)) {
-        if (record.kind === KIND.ledger && record.position < lowest) lines.push(lineOf(record));
+        if (record.kind === KIND.ledger && record.position < lowest) chain.set(record.position, lineOf(record));
       }
-      lowest = lines[0]?.seq ?? lowest;
-      found = [...lines.slice(-(count - found.length)).map((one) => one.json), ...found];
+      // What it writes again may go on further in the segment before.
+      if (segment.head.rewrites) continue;
+      found = [...inOrder(chain), ...found].slice(-count);
+      lowest = found[0]?.seq ?? lowest;
+      chain = new Map();
+      if (found.length >= count) break;
     }
-    return found;
+    return [...inOrder(chain), ...found].slice(-count).map((one) => one.json);
   }
 
   segments(): readonly Segment[] {
@@ -193,6 +210,14 @@ export class LedgerLog {
     for (const { kind } of this.ring.read(newest)) clean = kind === KIND.end;
     return clean;
   }
+}
+
+function inOrder(lines: ReadonlyMap<number, LedgerLine>): LedgerLine[] {
+  return [...lines.values()].sort((a, b) => a.seq - b.seq);
+}
+
+function recordOf({ seq, boot, mono, json }: LedgerLine): StoredRecord {
+  return { kind: KIND.ledger, track: 0, boot, position: seq, monoMs: mono, payload: Buffer.from(json) };
 }
 
 function lineOf({ position, boot, monoMs, payload }: StoredRecord): LedgerLine {

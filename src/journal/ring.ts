@@ -1,6 +1,14 @@
 import type { Disk } from "../disk/disk.ts";
 import { encodeRecord, KIND, PAYLOAD_LIMIT, RECORD_HEADER, type StoredRecord } from "./record.ts";
-import { findSegment, findSegments, headRecord, readSegment, type Segment, type SegmentHead } from "./segment.ts";
+import {
+  findSegment,
+  findSegments,
+  groupsOf,
+  headRecord,
+  readSegment,
+  type Segment,
+  type SegmentHead,
+} from "./segment.ts";
 import { SegmentFiles } from "./segment-files.ts";
 
 /**
@@ -44,6 +52,7 @@ export interface SyncJob {
 const SALT_BYTES = RECORD_HEADER + 8;
 /** What memory holds beside the payload of a record. */
 const RECORD_COST = 128;
+const PIECE = 256 * 1024;
 export class Ring<T> {
   /** Files that could not be read, each with the reason. */
   readonly unreadable: string[];
@@ -63,9 +72,11 @@ export class Ring<T> {
   private rewinds = 0;
   private crc = 0;
   private salted = false;
+  private distrusted: Segment[] = [];
   /** The newest segment takes more. */
   private open = false;
-  private rewrites = false;
+  /** Where the oldest stands that is to be written again, until all of it is on the medium. */
+  private rewrites: SegmentHead["before"] | null = null;
 
   constructor(disk: Disk, prefix: string, options: RingOptions<T>) {
     this.disk = disk;
@@ -98,6 +109,20 @@ export class Ring<T> {
     this.held += costOf(batch);
   }
 
+  /** Records of an earlier life that no sync of this life has confirmed yet; scattered, they are written again. */
+  adopt(batches: readonly Batch<T>[], scattered: boolean): void {
+    for (const batch of batches) {
+      this.written.push(batch);
+      this.held += costOf(batch);
+    }
+    if (scattered) this.rewind();
+  }
+
+  /** Writes again in its place what a killed life may have failed to sync: the kernel would call it clean. */
+  distrust(): void {
+    this.distrusted = [...this.dirty];
+  }
+
   /** What a batch may be on the disk. */
   batchLimit(): number {
     return this.options.segmentBytes / 2 - 2 * SALT_BYTES;
@@ -107,6 +132,7 @@ export class Ring<T> {
   flush(): void {
     const epoch = this.rewinds;
     try {
+      this.touchDistrusted();
       while (this.todo.length > 0) this.writeSome();
     } catch (error) {
       if (epoch === this.rewinds) this.rewind();
@@ -134,6 +160,9 @@ export class Ring<T> {
           this.settled++;
         }
         this.failures = 0;
+        for (const segment of this.list) segment.confirmed ||= segment.syncedEnd > 0;
+        this.files.suspects.clear();
+        this.rewrites = null;
         return true;
       },
     };
@@ -152,6 +181,11 @@ export class Ring<T> {
     } catch (error) {
       this.unreadable.push(`${segment.name}: ${String(error)}`);
     }
+  }
+
+  /** How large each valid record of a segment is on the disk. */
+  *sizes(segment: Segment): Generator<number> {
+    for (const { payload } of this.read(segment)) yield RECORD_HEADER + payload.length;
   }
 
   /** The file that the next segment will want, while it is not there. */
@@ -182,12 +216,34 @@ export class Ring<T> {
       }
       this.open = true;
       // What a killed process wrote last may be in the kernel only.
-      this.dirty.add(newest);
+      for (const segment of this.unsure()) {
+        segment.confirmed = false;
+        this.dirty.add(segment);
+      }
     } catch (error) {
       this.unreadable.push(`${newest.name}: ${String(error)}`);
     }
     newest.end = end;
     newest.syncedEnd = end;
+  }
+
+  /** The newest, and those before it of which it says so. */
+  private unsure(): Segment[] {
+    let from = this.list.length - 1;
+    const head = this.list[from]?.head;
+    if (head?.rewrites === true) return groupsOf(this.list).at(-1) ?? [];
+    if (head?.early === true) from--;
+    while (this.list[from + 1]?.head.lagging === true) from--;
+    return this.list.slice(Math.max(0, from));
+  }
+
+  private touchDistrusted(): void {
+    for (const segment of this.distrusted.splice(0)) this.rewriteInPlace(segment);
+  }
+
+  private rewriteInPlace(segment: Segment): void {
+    for (let at = 0; at < segment.end; at += PIECE)
+      this.disk.write(segment.name, at, this.disk.read(segment.name, at, Math.min(PIECE, segment.end - at)));
   }
 
   private writeSome(): void {
@@ -237,7 +293,7 @@ export class Ring<T> {
     const { name, sizeBytes } = this.claim();
     const head = this.nextHead();
     const replaced = this.list.find((one) => one.name === name);
-    const segment = { name, generation: ++this.generation, sizeBytes, end: 0, syncedEnd: 0, head };
+    const segment = { name, generation: ++this.generation, sizeBytes, end: 0, syncedEnd: 0, confirmed: false, head };
     const prelude = [headRecord(head), this.saltRecord()];
     this.crc = 0;
     try {
@@ -251,17 +307,16 @@ export class Ring<T> {
     this.list = [...this.list.filter((one) => one !== replaced), segment];
     this.open = true;
     this.salted = true;
-    this.rewrites = false;
   }
 
   private nextHead(): SegmentHead {
     const before = this.list.at(-1);
-    const end = (this.rewrites ? before?.syncedEnd : before?.end) ?? 0;
     const head = {
       ...this.options.head(this.todo),
-      before: { generation: before?.generation ?? 0, end },
-      rewrites: this.rewrites,
+      before: this.rewrites ?? { generation: before?.generation ?? 0, end: before?.end ?? 0 },
+      rewrites: this.rewrites !== null,
       early: this.dirty.size > 0,
+      lagging: [...this.dirty].some((one) => one !== before),
     };
     if (RECORD_HEADER + head.payload.length > Math.min(PAYLOAD_LIMIT, this.options.segmentBytes / 2))
       throw new Error(`a head of ${head.payload.length} bytes does not fit a segment of ${this.options.segmentBytes}`);
@@ -273,12 +328,26 @@ export class Ring<T> {
   }
 
   private claim(): { name: string; sizeBytes: number } {
-    // The newest that has something on the medium is what a recovery would begin with.
-    const precious = this.list.findLast((one) => one.syncedEnd > 0) ?? this.list.at(-1);
-    const old = () => this.list.filter((one) => one !== precious && !this.dirty.has(one));
     // Nothing is overwritten while a segment that came later is not on the medium.
-    if (!this.files.hasFree(this.list) && old().length === 0) this.syncNow();
-    return this.files.claim(this.list, old(), this.failures);
+    if (!this.files.hasFree(this.list) && this.recyclable().length === 0) this.confirmAll();
+    return this.files.claim(this.list, this.recyclable(), this.failures);
+  }
+
+  /** Oldest first, but for those that a recovery would begin with, now or if a killed life's last sync failed. */
+  private recyclable(): Segment[] {
+    const precious = this.list.findLast((one) => one.confirmed);
+    const before = this.list.length > 3 && precious !== undefined ? this.list.indexOf(precious) - 1 : -1;
+    const isDoubtful = (one: Segment): boolean => !one.confirmed && one.syncedEnd > 0;
+    return this.list.filter((one, at) => one !== precious && at !== before && !this.dirty.has(one) && !isDoubtful(one));
+  }
+
+  private confirmAll(): void {
+    for (const segment of this.list.filter((one) => !one.confirmed && one.syncedEnd > 0)) {
+      this.rewriteInPlace(segment);
+      this.disk.sync(segment.name);
+      segment.confirmed = true;
+    }
+    this.syncNow();
   }
 
   private stillThere(segment: Segment): boolean {
@@ -302,7 +371,7 @@ export class Ring<T> {
 
   private settle(segment: Segment, end: number): void {
     segment.syncedEnd = Math.max(segment.syncedEnd, end);
-    this.files.suspects.delete(segment.name);
+    segment.confirmed = true;
     if (segment.end === segment.syncedEnd) this.dirty.delete(segment);
   }
 
@@ -313,7 +382,8 @@ export class Ring<T> {
     this.todo = [...this.written, ...this.todo];
     this.settled += this.written.length;
     this.written = [];
-    this.rewrites ||= this.dirty.size > 0;
+    const oldest = [...this.dirty].sort((a, b) => a.generation - b.generation)[0];
+    if (oldest !== undefined) this.rewrites ??= { generation: oldest.generation, end: oldest.syncedEnd };
     for (const segment of this.dirty) this.files.suspects.add(segment.name);
     this.dirty.clear();
     this.open = false;

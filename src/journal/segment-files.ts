@@ -14,7 +14,7 @@ export interface Layout {
 }
 
 export class SegmentFiles {
-  /** Files whose write or sync failed: taken last. */
+  /** Files whose write or sync failed since the last sync that went well: taken last. */
   readonly suspects = new Set<string>();
   private readonly disk: Disk;
   private readonly prefix: string;
@@ -66,10 +66,19 @@ export class SegmentFiles {
   private candidates(inUse: readonly Segment[], recyclable: readonly Segment[], failures: number): string[] {
     const there = filesOf(this.disk, this.prefix);
     const made = this.hasRoom(there) ? [unusedName(this.prefix, there)] : [];
-    const names = [...freeOf(there, inUse), ...made, ...recyclable.map((one) => one.name)];
-    const sound = names.filter((name) => !this.suspects.has(name));
-    const doubtful = names.filter((name) => this.suspects.has(name));
-    return failures > VICTIMS ? [...doubtful, ...sound] : [...sound, ...doubtful];
+    const isSound = (name: string): boolean => !this.suspects.has(name);
+    // Of some no sync ever confirmed anything: what they hold is written elsewhere again.
+    const [vain, old] = [true, false].map((isVain) =>
+      recyclable.filter((one) => (one.syncedEnd === 0) === isVain).map((one) => one.name),
+    );
+    const worthless = [...freeOf(there, inUse), ...(vain ?? [])];
+    const tried = worthless.filter((name) => !isSound(name));
+    const untried = [...worthless.filter(isSound), ...made];
+    if (failures <= VICTIMS) return [...untried, ...(old ?? []).filter(isSound), ...tried, ...(old ?? [])];
+    // It is not one bad place: the same few are tried in turn, and the rest is left alone.
+    const few = (old ?? []).slice(0, VICTIMS + 1);
+    const turn = failures % Math.max(1, few.length);
+    return [...tried, ...untried, ...few.slice(turn), ...few.slice(0, turn)];
   }
 
   /** Removes files while they are more than the quota: unused ones, then these, in order. */

@@ -19,6 +19,8 @@ export interface Segment {
   end: number;
   /** What is known to be on the medium. */
   syncedEnd: number;
+  /** A sync said so, or an earlier life went on from it: a killed one may have left the newest in the kernel only. */
+  confirmed: boolean;
   readonly head: SegmentHead;
 }
 
@@ -28,19 +30,25 @@ export interface SegmentHead {
   readonly payload: Uint8Array;
   /** The segment before: its generation and where its records ended when this one began. */
   readonly before: { readonly generation: number; readonly end: number };
-  /** What stood in the segment before past `before.end` did not reach the medium for sure, and is written here again. */
+  /**
+   * What came after `before` may not have reached the medium, and is written here again; `before` is then where the
+   * oldest of it stood.
+   */
   readonly rewrites: boolean;
   /** Not all of the segment before was on the medium when this one began. */
   readonly early: boolean;
+  /** Nor all of those before it. */
+  readonly lagging: boolean;
   /** Position of the first record that was to follow, where the ring counts in one sequence. */
   readonly floor: number;
 }
 
 const REWRITES = 1;
 const EARLY = 2;
+const LAGGING = 4;
 
-export function headRecord({ payload, before, rewrites, early, floor }: SegmentHead): StoredRecord {
-  const track = (rewrites ? REWRITES : 0) | (early ? EARLY : 0);
+export function headRecord({ payload, before, rewrites, early, lagging, floor }: SegmentHead): StoredRecord {
+  const track = (rewrites ? REWRITES : 0) | (early ? EARLY : 0) | (lagging ? LAGGING : 0);
   return { kind: KIND.head, track, boot: before.generation, position: before.end, monoMs: floor, payload };
 }
 
@@ -50,6 +58,7 @@ function headOf({ track, boot, position, monoMs, payload }: StoredRecord): Segme
     before: { generation: boot, end: position },
     rewrites: (track & REWRITES) !== 0,
     early: (track & EARLY) !== 0,
+    lagging: (track & LAGGING) !== 0,
     floor: monoMs,
   };
 }
@@ -92,7 +101,7 @@ export function findSegment(disk: Disk, name: string): Segment | null {
   const decoded = decodeRecord(Buffer.from(disk.read(name, 0, length)), 0, null, 0);
   if (decoded === null || decoded.record.kind !== KIND.head) return null;
   const { generation, record } = decoded;
-  return { name, generation, sizeBytes: size, end: size, syncedEnd: size, head: headOf(record) };
+  return { name, generation, sizeBytes: size, end: size, syncedEnd: size, confirmed: true, head: headOf(record) };
 }
 
 /** By their heads alone: a ring of gigabytes must not be read whole before the first byte can be written. */
@@ -107,6 +116,22 @@ export function findSegments(disk: Disk, prefix: string): { segments: Segment[];
     }
   });
   return { segments: segments.sort((a, b) => a.generation - b.generation), unreadable };
+}
+
+/** Segments in order, those together that hold the same records because some were written again. */
+export function groupsOf(segments: readonly Segment[]): Segment[][] {
+  const groups: Segment[][] = [];
+  let reach = Number.MAX_SAFE_INTEGER;
+  for (const segment of segments.toReversed()) {
+    const [group] = groups;
+    if (group !== undefined && segment.generation >= reach) group.unshift(segment);
+    else {
+      groups.unshift([segment]);
+      reach = Number.MAX_SAFE_INTEGER;
+    }
+    if (segment.head.rewrites) reach = Math.min(reach, segment.head.before.generation);
+  }
+  return groups;
 }
 
 export function filesOf(disk: Disk, prefix: string): string[] {

@@ -59,9 +59,43 @@ export class Spans {
   }
 }
 
-/** What missing offsets at the begin of a segment or in it come from. */
-export function causeOf(segment: Segment): Gap["cause"] {
-  return segment.head.early ? "crash" : "corrupt";
+export const NOTHING: Contents = { spans: [], claims: [] };
+
+/** What segments hold together in which some records stand twice; they come in order of their positions. */
+export function mergedContents(claims: readonly Claim[], records: Iterable<StoredRecord>): Contents {
+  const contents: Contents = { spans: [], claims: latest(claims) };
+  const last = new Map<string, { readonly record: StoredRecord; readonly next: number }>();
+  for (const record of records) {
+    if (record.kind !== KIND.data && record.kind !== KIND.gap) continue;
+    const key = `${record.track}@${record.boot}`;
+    const before = last.get(key);
+    if (before !== undefined && isSame(before, record)) continue;
+    note(contents, record);
+    const span = contents.spans.find((one) => one.track === record.track && one.boot === record.boot);
+    if (span !== undefined && before !== undefined && record.position > before.next) span.gaps++;
+    last.set(key, { record, next: span?.next ?? 0 });
+  }
+  return contents;
+}
+
+/** How far each track had come at the latest of them. */
+function latest(claims: readonly Claim[]): Claim[] {
+  const most = new Map<string, Claim>();
+  for (const claim of claims) {
+    const key = `${claim.track}@${claim.head?.boot}`;
+    if ((claim.head?.next ?? 0) >= (most.get(key)?.head?.next ?? 0)) most.set(key, claim);
+  }
+  return [...most.values()];
+}
+
+function isSame({ record, next }: { record: StoredRecord; next: number }, again: StoredRecord): boolean {
+  if (again.kind === KIND.data) return again.position < next;
+  return record.position === again.position && record.kind === again.kind && record.monoMs === again.monoMs;
+}
+
+/** What missing offsets at the begin of segments or in them come from. */
+export function causeOf(group: readonly Segment[]): Gap["cause"] {
+  return group.some(({ head }) => head.early) ? "crash" : "corrupt";
 }
 
 export function claimsOf(payload: Uint8Array): Claim[] {

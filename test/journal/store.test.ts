@@ -159,7 +159,7 @@ describe("the journal", () => {
           return true;
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 80 },
     );
   });
 
