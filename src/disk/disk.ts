@@ -20,8 +20,8 @@ export interface Disk {
   size(name: string): number;
   /** Makes a file of zeros of this size, whole or not at all. */
   create(name: string, sizeBytes: number): void;
-  /** The same a piece at a time: each call of `mayGo` that says no puts the next piece off. */
-  createLater(name: string, sizeBytes: number, mayGo: () => boolean, done: (error: Error | null) => void): void;
+  /** The same a piece at a time: each piece is put off while `mayGo` says no; null gives it up. */
+  createLater(name: string, sizeBytes: number, mayGo: () => boolean | null, done: (error: Error | null) => void): void;
   remove(name: string): void;
   read(name: string, offset: number, length: number): Uint8Array;
   /** Writes all of it or throws. */

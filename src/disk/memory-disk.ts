@@ -71,7 +71,9 @@ export function createMemoryDisk(files = new Map<string, File>()): MemoryDisk {
       files.set(name, { seen: new Uint8Array(sizeBytes), durable: new Uint8Array(sizeBytes), dirty: new Set() });
     },
     createLater(name, sizeBytes, mayGo, done) {
-      if (!mayGo()) return void setImmediate(() => disk.createLater(name, sizeBytes, mayGo, done));
+      const may = mayGo();
+      if (may === null) return done(new Error("given up"));
+      if (!may) return void setImmediate(() => disk.createLater(name, sizeBytes, mayGo, done));
       done(
         caught(() => {
           if (!files.has(name)) disk.create(name, sizeBytes);

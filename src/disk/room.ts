@@ -53,7 +53,7 @@ export function fillSlowly(
   temporary: string,
   path: string,
   sizeBytes: number,
-  mayGo: () => boolean,
+  mayGo: () => boolean | null,
   giveRoom: (bytes: number) => void,
   done: (error: Error | null) => void,
 ): void {
@@ -81,7 +81,9 @@ export function fillSlowly(
     end(null);
   };
   const piece = guarded(() => {
-    if (!mayGo()) return void setTimeout(piece, PUT_OFF_MS);
+    const may = mayGo();
+    if (may === null) return end(new Error("given up"));
+    if (!may) return void setTimeout(piece, PUT_OFF_MS);
     if (at >= sizeBytes) return publish();
     const length = Math.min(ZEROS.length, sizeBytes - at);
     write(fd, ZEROS, 0, length, at, (error, wrote) => {

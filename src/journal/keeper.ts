@@ -208,6 +208,7 @@ export class Keeper {
     } catch (error) {
       this.tell({ type: "storage", state: "degraded", detail: `at the end: ${String(error)}` });
     }
+    this.disk.close();
     this.tell({ type: "closed" });
   }
 }

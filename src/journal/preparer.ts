@@ -50,8 +50,9 @@ export function createPreparer(
     disk.createLater(
       spare.name,
       spare.sizeBytes,
-      () => stopped || idle(),
+      () => (stopped ? null : idle()),
       (error) => {
+        if (stopped) return;
         if (error !== null) note("journal.room", `${spare.name} could not be made: ${String(error)}`);
         later(error === null ? LOOK_MS : AGAIN_MS);
       },
