@@ -31,6 +31,8 @@ export interface TrackStat {
 
 interface Held {
   readonly group: readonly Segment[];
+  /** What missing offsets in it come from. */
+  readonly cause: Gap["cause"];
   readonly span: Span | null;
   /** Where the track stood when the segment began, if it was in this boot. */
   readonly claim: number | null;
@@ -49,6 +51,7 @@ export class CaptureLog {
   private readonly recent = new Recent(RECENT_BYTES);
   private readonly losses = new Losses();
   private newest: Segment | null = null;
+  private soundUpTo = 0;
 
   constructor(disk: Disk, options: Pick<RingOptions<null>, "segmentBytes" | "segments" | "salt">) {
     this.ring = new Ring<null>(disk, "capture", {
@@ -69,6 +72,11 @@ export class CaptureLog {
       }
       for (const { track, boot, next } of this.spansOf(segment).spans) this.advance(track, boot, next);
     }
+  }
+
+  /** The last life ended in order: all that it left is on the medium. */
+  trustAll(): void {
+    this.soundUpTo = this.ring.segments().at(-1)?.generation ?? 0;
   }
 
   private learn({ name, track, head }: Claim): void {
@@ -200,20 +208,26 @@ export class CaptureLog {
       return reader;
     }
     const reader = new RangeReader(from, to, limit, held.find(({ span }) => span !== null)?.span?.first);
-    for (const { group, span, claim } of held) {
+    for (const { group, cause, span, claim } of held) {
       if (reader.full || (span ?? { first: claim ?? 0 }).first > to) break;
       // Nothing of it is asked for: only how far it goes counts.
       if (span !== null && span.next < from) reader.skipTo(span.next);
-      else if (span !== null) this.readGroup(group, id, boot, reader);
-      if (claim !== null) reader.upTo(claim, causeOf(group));
+      else if (span !== null) this.readGroup(group, cause, id, boot, reader);
+      if (claim !== null) reader.upTo(claim, cause);
     }
     return reader;
   }
 
-  private readGroup(group: readonly Segment[], id: number, boot: number, reader: RangeReader): void {
+  private readGroup(
+    group: readonly Segment[],
+    cause: Gap["cause"],
+    id: number,
+    boot: number,
+    reader: RangeReader,
+  ): void {
     for (const record of this.recordsOf(group)) {
       if (record.track !== id || record.boot !== boot || record.kind === KIND.head) continue;
-      reader.take(record, causeOf(group));
+      reader.take(record, cause);
       if (reader.full || record.position > reader.to) return;
     }
   }
@@ -239,11 +253,15 @@ export class CaptureLog {
 
   /** The segments that know something of a track in a boot. */
   private heldOf(track: number, boot: number): Held[] {
-    return groupsOf(this.ring.segments()).flatMap((group): Held[] => {
+    const groups = groupsOf(this.ring.segments());
+    return groups.flatMap((group, index): Held[] => {
       const { spans, claims } = this.contentsOf(group);
       const span = spans.find((one) => one.track === track && one.boot === boot) ?? null;
       const claim = claims.find((one) => one.track === track && one.head?.boot === boot)?.head?.next ?? null;
-      return span === null && claim === null ? [] : [{ group, span, claim }];
+      if (span === null && claim === null) return [];
+      const wasSound = (group.at(-1)?.generation ?? 0) <= this.soundUpTo;
+      const cause = wasSound ? "corrupt" : causeOf(group, groups[index + 1]?.[0]);
+      return [{ group, cause, span, claim }];
     });
   }
 

@@ -1,5 +1,6 @@
 import { KIND } from "./record.ts";
 import { groupsOf, type Segment } from "./segment.ts";
+import { wereUnsynced } from "./spans.ts";
 import { type JournalStore, RING_NAMES, type RingName } from "./store.ts";
 
 /** A journal looked at from outside, segment by segment: what is there, what is damaged, what is missing. */
@@ -67,7 +68,8 @@ export function damaged(report: JournalReport): { readonly ring: RingName; reado
 
 function segmentsOf(store: JournalStore, ring: RingName): SegmentReport[] {
   const all = store[ring].ring.segments();
-  return all.map((segment): SegmentReport => {
+  const clean = store.ledger.endedCleanly() === true;
+  return all.map((segment, index): SegmentReport => {
     let validBytes = 0;
     let records = 0;
     for (const size of store[ring].ring.sizes(segment)) {
@@ -77,7 +79,8 @@ function segmentsOf(store: JournalStore, ring: RingName): SegmentReport[] {
     const heard = all.find(({ head }) => head.before.generation === segment.generation)?.head;
     const missingBytes = heard === undefined ? null : Math.max(0, heard.before.end - validBytes);
     const { name, generation, sizeBytes } = segment;
-    return { name, generation, sizeBytes, validBytes, records, missingBytes, unsynced: heard?.early ?? false };
+    const unsynced = !clean && (heard?.early ?? false) && wereUnsynced(all[index + 2]);
+    return { name, generation, sizeBytes, validBytes, records, missingBytes, unsynced };
   });
 }
 

@@ -93,9 +93,14 @@ function isSame({ record, next }: { record: StoredRecord; next: number }, again:
   return record.position === again.position && record.kind === again.kind && record.monoMs === again.monoMs;
 }
 
-/** What missing offsets at the begin of segments or in them come from. */
-export function causeOf(group: readonly Segment[]): Gap["cause"] {
-  return group.some(({ head }) => head.early) ? "crash" : "corrupt";
+/** What missing offsets that show at the begin of segments or in them come from. */
+export function causeOf(group: readonly Segment[], following: Segment | undefined): Gap["cause"] {
+  return group.some(({ head }) => head.early) && wereUnsynced(following) ? "crash" : "corrupt";
+}
+
+/** Whether a power cut may have found what stood before the segments before this one half written. */
+export function wereUnsynced(following: Segment | undefined): boolean {
+  return following === undefined || following.head.lagging;
 }
 
 export function claimsOf(payload: Uint8Array): Claim[] {

@@ -41,7 +41,9 @@ export class JournalStore {
   constructor(disk: Disk, quota: Quota, salt: () => Uint8Array = () => randomBytes(8)) {
     this.ledger = new LedgerLog(disk, { ...layout(quota, quota.ledgerBytes), salt });
     this.capture = new CaptureLog(disk, { ...layout(quota, quota.captureBytes), salt });
-    if (this.ledger.endedCleanly() === false) for (const name of RING_NAMES) this[name].ring.distrust();
+    const clean = this.ledger.endedCleanly();
+    if (clean === true) this.capture.trustAll();
+    if (clean === false) for (const name of RING_NAMES) this[name].ring.distrust();
     this.recovered = { ...this.ledger.recovered, tracks: this.capture.trackHeads() };
   }
 
