@@ -52,6 +52,7 @@ export class CaptureLog {
   private readonly losses = new Losses();
   private newest: Segment | null = null;
   private soundUpTo = 0;
+  private grouped: { of: readonly Segment[]; groups: readonly (readonly Segment[])[] } = { of: [], groups: [] };
 
   constructor(disk: Disk, options: Pick<RingOptions<null>, "segmentBytes" | "segments" | "salt">) {
     this.ring = new Ring<null>(disk, "capture", {
@@ -65,7 +66,7 @@ export class CaptureLog {
 
   /** The newest segment tells where every track stood when it began; what it writes again stands before it too. */
   private recover(): void {
-    for (const segment of groupsOf(this.ring.segments()).at(-1) ?? []) {
+    for (const segment of this.groups().at(-1) ?? []) {
       for (const claim of claimsOf(segment.head.payload)) this.learn(claim);
       for (const record of this.ring.read(segment)) {
         if (record.kind === KIND.head) for (const claim of claimsOf(record.payload)) this.learn(claim);
@@ -242,6 +243,13 @@ export class CaptureLog {
     yield* all.sort((a, b) => a.position - b.position || b.kind - a.kind);
   }
 
+  /** Asked for with each read, and the same until a segment begins. */
+  private groups(): readonly (readonly Segment[])[] {
+    const segments = this.ring.segments();
+    if (this.grouped.of !== segments) this.grouped = { of: segments, groups: groupsOf(segments) };
+    return this.grouped.groups;
+  }
+
   private contentsOf(group: readonly Segment[]): Contents {
     const [only] = group;
     if (only === undefined || group.length === 1) return only === undefined ? NOTHING : this.spansOf(only);
@@ -253,7 +261,7 @@ export class CaptureLog {
 
   /** The segments that know something of a track in a boot. */
   private heldOf(track: number, boot: number): Held[] {
-    const groups = groupsOf(this.ring.segments());
+    const groups = this.groups();
     return groups.flatMap((group, index): Held[] => {
       const { spans, claims } = this.contentsOf(group);
       const span = spans.find((one) => one.track === track && one.boot === boot) ?? null;
@@ -298,7 +306,7 @@ export class CaptureLog {
   /** Each track in each boot: its spans added up, what was written twice counted once, what is missing as a gap. */
   private bootsHeld(): Span[] {
     const found = new Map<string, Span>();
-    for (const group of groupsOf(this.ring.segments())) {
+    for (const group of this.groups()) {
       const { spans, claims } = this.contentsOf(group);
       for (const span of spans) {
         const key = `${span.track}@${span.boot}`;
