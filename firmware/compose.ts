@@ -86,6 +86,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const journal = await openJournal(journalOptions(config), {
     onFinished: (token, ok) => emit({ type: "append-finished", token, ok }),
     onStorage: (state, detail) => emit({ type: "storage-changed", state, detail }),
+    onNote: (code, detail) => log({ level: "warn", code, detail }),
     onLost: options.fatal,
   });
   const durable = recoverDurable(journal.recovered);

@@ -9,7 +9,7 @@ import { chunksOf, Packer } from "./chunking.ts";
 
 /** What is asked for by hand: ranges of capture and ledger, and consoles that somebody watches. */
 
-export type ReadableJournal = Pick<Journal, "readCapture" | "readLedger" | "offsetAt" | "stats">;
+export type ReadableJournal = Pick<Journal, "readCapture" | "readLedger" | "readLastLedger" | "offsetAt" | "stats">;
 
 export interface ReaderOptions {
   readonly root: string;
@@ -132,16 +132,15 @@ export function createReader(options: ReaderOptions): Reader {
   };
 
   const readLedger = async (via: Connection, args: ReadArgs): Promise<ReadResult> => {
-    const all =
-      args.last === undefined ? null : await journal.readLedger(0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    const { last } = args;
     const records =
-      all === null
+      last === undefined
         ? await journal.readLedger(args.from ?? 0, args.to ?? Number.MAX_SAFE_INTEGER, RECORDS_LIMIT)
-        : all.slice(-Math.min(args.last ?? 0, RECORDS_LIMIT));
+        : await journal.readLastLedger(Math.min(last, RECORDS_LIMIT));
     const parsed = records.map((json) => JSON.parse(json) as { seq: number });
     const taken = parsed.slice(0, fitting(records, READ_LIMIT));
     publish(via, topicText(options.root, { name: "up/event" }), Buffer.from(JSON.stringify({ records: taken })));
-    const more = taken.length < parsed.length || (all === null && records.length === RECORDS_LIMIT);
+    const more = taken.length < parsed.length || (last === undefined && records.length === RECORDS_LIMIT);
     return {
       ok: true,
       // The records are not signed, this answer is.

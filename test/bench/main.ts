@@ -5,6 +5,7 @@ import { benchPower } from "./power.ts";
 import { type Outcome, outcomeText } from "./report.ts";
 import { abandonAll, ROOT } from "./scratch.ts";
 import { benchStart } from "./start.ts";
+import { benchWear } from "./wear.ts";
 import { benchWire } from "./wire.ts";
 
 /** `npm run bench -- [NAME] [--json]`: what the controller costs, beside its peers, on this machine. */
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Outcome>>> = {
   power: benchPower,
   start: benchStart,
   wire: benchWire,
+  wear: benchWear,
 };
 
 const { values, positionals } = parseArgs({
