@@ -146,17 +146,23 @@ export class Asking {
     this.asked = null;
     if (asked === null) return null;
     const well = answered.kind !== "refused" && answered.kind !== "silent" && answered.whole;
-    this.problem = well ? null : problemOf(answered);
     if (well) {
+      this.problem = null;
       this.delayMs = FIRST_DELAY_MS;
       this.nextAt = nowMs;
       this.rangeBytes = Math.min(LARGEST, this.rangeBytes * 2);
     } else {
-      this.nextAt = nowMs + this.delayMs * (0.5 + this.random());
-      this.delayMs = Math.min(CAP_DELAY_MS, this.delayMs * 2);
+      this.postpone(problemOf(answered), nowMs);
       this.rangeBytes = Math.max(SMALLEST, this.rangeBytes / 2);
     }
     return { wish: asked.wish, answered };
+  }
+
+  /** Not again at once: each time in vain doubles the wait. */
+  postpone(problem: string, nowMs: number): void {
+    this.problem = problem;
+    this.nextAt = nowMs + this.delayMs * (0.5 + this.random());
+    this.delayMs = Math.min(CAP_DELAY_MS, this.delayMs * 2);
   }
 }
 

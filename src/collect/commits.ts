@@ -17,13 +17,13 @@ const AT_ONCE = 8;
 /** Left free, so that the status can still be written and others live. */
 const RESERVE_BYTES = 16 * 1024 * 1024;
 
-/** One round over everything that waits. Returns what the disk complained of, or null. */
+/** One round over everything that waits. Returns what the disk complained of, or null; `nothing` where nothing waited. */
 export async function commitAll(sites: readonly CollectedSite[], options: CommitOptions): Promise<string | null> {
   const work = sites.flatMap((site) => [
     ...(site.events.store.waiting ? [{ site, track: null }] : []),
     ...site.tracks.all.filter(({ store }) => store.waiting).map((track) => ({ site, track })),
   ]);
-  if (work.length === 0) return null;
+  if (work.length === 0) return "nothing";
   const full = fullness(options.folder);
   if (full !== null) return full;
   let problem: string | null = null;

@@ -65,6 +65,7 @@ export class CollectedSite {
   private readonly stamps = new Map<string, { boot: number; start: number; n: number }>();
   private consoles: readonly string[] = [];
   private unverifiedSaid = false;
+  private probedStart = "";
 
   constructor(options: SiteOptions, nowMs: number) {
     const { fleet, site, folder, key, memory, room } = options;
@@ -133,6 +134,11 @@ export class CollectedSite {
     if (settled) this.judgePresence(nowMs);
     const done = this.asking.check(nowMs);
     if (done !== null) this.onDone(done, nowMs);
+  }
+
+  /** Bytes that wait in memory for the disk, or for what is before them. */
+  get waitingBytes(): number {
+    return this.tracks.all.reduce((sum, { intake }) => sum + intake.waitingBytes, this.events.store.pendingBytes);
   }
 
   /** Asks how far every console goes, whether it ships or not. */
@@ -206,7 +212,11 @@ export class CollectedSite {
     this.boots.name([...birth.boots, ...heads.map(([, head]) => head.boot)].reverse());
     this.epoch = birth.trust?.epoch ?? this.epoch;
     if (birth.ledger !== undefined) this.events.tellHead(birth.ledger.seq + 1, nowMs);
-    for (const track of this.tracks.all) if (track.ships) this.probe(track, nowMs, false);
+    // Once for each start of the site, not for each connect: it costs the site's bytes.
+    const start = JSON.stringify([body.boot, body.start]);
+    if (start === this.probedStart) return;
+    this.probedStart = start;
+    for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, nowMs, false);
   }
 
   private onState(body: Json, nowMs: number): void {
@@ -294,7 +304,7 @@ export class CollectedSite {
   private onRange(
     track: Track,
     wish: Wish,
-    { answer, absent }: Extract<Answered, { kind: "range" }>,
+    { answer, whole, absent }: Extract<Answered, { kind: "range" }>,
     nowMs: number,
   ): void {
     this.boots.name(answer.boots.map(({ boot }) => boot).reverse());
@@ -303,7 +313,8 @@ export class CollectedSite {
     for (const { boot, first, next } of answer.boots)
       if (first < next || store.nextOf(boot) > 0) intake.tellHead(boot, next, nowMs);
     const { range } = wish;
-    if (range === null || answer.boot !== range.boot) return;
+    if (range === null) return;
+    // The boot that was asked for: the answer's own `boot` is that of its signature, the present one of the site.
     const { boot } = range;
     if (answer.first > store.nextOf(boot)) intake.giveUp(boot, answer.first, "quota", nowMs);
     intake.declare(boot, answer.gaps, nowMs);
@@ -312,7 +323,9 @@ export class CollectedSite {
       const next = store.nextOf(boot);
       if (next >= from && next < to) intake.giveUp(boot, to, "undeclared", nowMs);
     }
-    intake.trimHead(boot, answer.next, nowMs);
+    // A late answer speaks of then: what came since may lie behind it.
+    if (whole) intake.trimHead(boot, answer.next, nowMs);
+    if (store.nextOf(boot) <= range.from) this.asking.postpone("the answer did not help", nowMs);
   }
 
   private tell(event: HookEvent): void {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statfsSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { createCollector, filtersFor } from "../../collect/collector.ts";
+import { Collector, filtersFor } from "../../collect/collector.ts";
 import { openFolder } from "../../collect/folder.ts";
 import { createHooks } from "../../collect/hooks.ts";
 import { LOCK_FILE, STATUS_FILE } from "../../collect/layout.ts";
@@ -110,7 +110,7 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
   });
   const log = (line: string): void => note(`${new Date().toISOString()} ${safe(line)}`);
   const wanted = sites.length === 0 ? null : sites;
-  const collector = createCollector({
+  const collector = new Collector({
     fleet,
     sites: wanted,
     receiver,
@@ -124,6 +124,10 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
     pullMs,
     now: Date.now,
     random: Math.random,
+    repeat(work, everyMs) {
+      const timer = setInterval(work, everyMs);
+      return () => clearInterval(timer);
+    },
     log,
     pid: process.pid,
   });

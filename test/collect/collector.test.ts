@@ -1,0 +1,361 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { publicKeyLine } from "../../src/access/sshsig.ts";
+import { Collector } from "../../src/collect/collector.ts";
+import type { HookEvent } from "../../src/collect/hooks.ts";
+import type { Message, TransportEvents } from "../../src/link/transport.ts";
+import { ulid } from "../../src/operator/ulid.ts";
+import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
+import { type Random, seeded } from "../sim/random.ts";
+import { inProcessSigner, newKey } from "../trust.ts";
+import { createFaultFolder, type FaultFolder } from "./fault-folder.ts";
+import { ModelSite } from "./model-site.ts";
+
+/** A collector and a site over a network that loses, repeats and reorders, with time that is told. */
+class World {
+  readonly random: Random;
+  readonly folder: FaultFolder = createFaultFolder();
+  readonly told: HookEvent[] = [];
+  readonly logged: string[] = [];
+  readonly site: ModelSite;
+  collector: Collector;
+  nowMs = Date.UTC(2026, 10, 23, 12);
+  /** How likely a message is lost, repeated, or overtaken. */
+  trouble = 0;
+  private readonly vault = newKey();
+  private readonly siteKey = newKey();
+  private readonly pullMs: number | null;
+  private retained = new Map<string, Uint8Array>();
+  private queue: Message[] = [];
+  private events: TransportEvents | null = null;
+  private work: () => void = () => undefined;
+
+  constructor(options: { seed?: number; ships?: boolean; pullMs?: number | null } = {}) {
+    this.random = seeded(options.seed ?? 1);
+    this.pullMs = options.pullMs ?? null;
+    this.site = new ModelSite({
+      name: "one",
+      key: this.siteKey,
+      receiver: inProcessSigner(this.vault).fingerprint,
+      ships: options.ships ?? true,
+      now: () => this.nowMs,
+      publish: (topic, payload, retained) => this.up({ topic, payload, retained, oversized: false }),
+    });
+    this.collector = this.makeCollector();
+  }
+
+  private up(message: Message): void {
+    if (message.retained) this.retained.set(message.topic, message.payload);
+    const statement = !message.topic.includes("/up/capture/") && !message.topic.endsWith("/up/event");
+    if (!statement && this.random.chance(this.trouble)) return;
+    this.queue.push(message);
+    if (this.random.chance(this.trouble)) this.queue.push(message);
+    if (this.random.chance(this.trouble)) this.queue.unshift(message);
+  }
+
+  makeCollector(): Collector {
+    const signer = inProcessSigner(this.vault);
+    const key = fingerprintOf(keyBlob(publicKeyLine(this.siteKey, "")) ?? new Uint8Array());
+    this.collector = new Collector({
+      fleet: "acme",
+      sites: null,
+      receiver: "vault",
+      folder: this.folder,
+      transport: {
+        start: (events) => {
+          this.events = events;
+        },
+        publish: (topic, payload) => {
+          this.site.hear(topic, payload);
+          return true;
+        },
+        stop: async () => Promise.resolve(),
+      },
+      keyOf: () => key,
+      sign: signer.sign,
+      by: "vault",
+      newId: ulid,
+      hooks: {
+        tell: (event) => void this.told.push(event),
+        counts: { ran: 0, failed: 0, dropped: 0 },
+        stop: async () => Promise.resolve(),
+      },
+      pullMs: this.pullMs,
+      now: () => this.nowMs,
+      random: () => this.random.next(),
+      repeat: (work) => {
+        this.work = work;
+        return () => undefined;
+      },
+      log: (line) => void this.logged.push(line),
+      pid: 1,
+    });
+    return this.collector;
+  }
+
+  connect(): void {
+    this.collector.start();
+    for (const [topic, payload] of this.retained)
+      this.queue.unshift({ topic, payload, retained: true, oversized: false });
+    this.deliver();
+    this.events?.up("test");
+  }
+
+  private deliver(): void {
+    for (const message of this.queue.splice(0)) this.events?.message(message);
+  }
+
+  inject(topic: string, payload: Uint8Array): void {
+    this.events?.message({ topic, payload, retained: false, oversized: false });
+  }
+
+  /** Lets time go on. */
+  async pass(ms: number, stepMs = 250): Promise<void> {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      this.nowMs += stepMs;
+      this.site.ship();
+      this.deliver();
+      this.work();
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  stored(console = "router1"): string {
+    const logs = this.folder.paths.filter((path) => path.includes(`/${console}.rx/`) && path.endsWith(".log")).sort();
+    return logs.map((path) => Buffer.from(this.folder.text(path)).toString("latin1")).join("");
+  }
+
+  index(console = "router1"): Record<string, unknown>[] {
+    const files = this.folder.paths.filter((path) => path.includes(`/${console}.rx/`) && path.endsWith(".idx")).sort();
+    const text = files.map((path) => Buffer.from(this.folder.text(path)).toString()).join("");
+    return text
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  }
+
+  events_(): number[] {
+    const text = Buffer.from(this.folder.text("acme/one/events.jsonl")).toString().trim();
+    return text.split("\n").map((line) => (JSON.parse(line) as { seq: number }).seq);
+  }
+}
+
+function said(site: ModelSite, console = "router1"): string {
+  const boots = site.lives.get(console) ?? new Map();
+  return [...boots.values()]
+    .flatMap((life) => life.pieces.map((one: { data: Uint8Array }) => Buffer.from(one.data).toString()))
+    .join("");
+}
+
+async function begun(options: ConstructorParameters<typeof World>[0] = {}): Promise<World> {
+  const world = new World(options);
+  world.site.speak("router1", "boot\r\n");
+  world.site.online();
+  world.connect();
+  await world.pass(5_000);
+  return world;
+}
+
+describe("collecting from a site that ships", () => {
+  it("what the console said is stored, acknowledged, and mapped to the site's wall clock", async () => {
+    const world = await begun();
+    world.site.speak("router1", "hello");
+    await world.pass(5_000);
+    expect(world.stored()).toBe("boot\r\nhello");
+    expect(world.site.acked.get("101/router1/rx")).toBe(11);
+    const [first] = world.index();
+    expect(Math.abs(Number(first?.wall) - world.nowMs)).toBeLessThan(60_000);
+    expect(world.site.reads).toBeLessThan(3);
+  });
+
+  it("a gap that the site declares stands in the index at its place, and a person is told", async () => {
+    const world = await begun();
+    world.site.lose("router1", 40);
+    world.site.speak("router1", "after");
+    await world.pass(10_000);
+    expect(world.stored()).toBe("boot\r\nafter");
+    expect(world.index()).toContainEqual(expect.objectContaining({ offset: 6, gap: { cause: "overrun", length: 40 } }));
+    expect(world.site.acked.get("101/router1/rx")).toBe(51);
+    expect(world.told).toContainEqual(expect.objectContaining({ type: "gap", console: "router1", cause: "overrun" }));
+  });
+
+  it("a gap of unknown length, heard as an event, is written once however often it is told", async () => {
+    const world = await begun();
+    const gap = { console: "router1", track: "rx", boot: 101, offset: 6, cause: "replug", length: null, count: 3 };
+    world.site.record("gap", gap);
+    world.site.record("gap", gap);
+    await world.pass(5_000);
+    expect(world.index().filter((line) => "gap" in line)).toMatchObject([
+      { gap: { cause: "replug", length: null, count: 3 }, offset: 6 },
+    ]);
+  });
+
+  it("a receiver that comes late fetches the past, and what the ring no longer has is a declared gap", async () => {
+    const world = new World();
+    for (let line = 0; line < 40; line++) world.site.speak("router1", `line ${line}\r\n`);
+    world.site.recycle("router1", 10);
+    world.site.acked.set("101/router1/rx", 300);
+    world.site.record("start");
+    world.site.record("link");
+    world.site.online();
+    world.connect();
+    await world.pass(20_000);
+    expect(world.stored()).toBe(said(world.site));
+    expect(world.index()[0]).toMatchObject({ offset: 0, gap: { cause: "quota", length: 80 } });
+    await world.pass(100_000);
+    expect(world.events_()).toEqual([1, 2]);
+  });
+
+  it("a reboot begins at 0 again, and both boots are there", async () => {
+    const world = await begun();
+    world.site.reboot();
+    world.site.speak("router1", "second life");
+    world.site.online();
+    await world.pass(10_000);
+    expect(world.stored()).toBe("boot\r\nsecond life");
+    expect(world.index().map(({ boot, offset }) => [boot, offset])).toEqual([
+      [101, 0],
+      [118, 0],
+    ]);
+  });
+
+  it("a panic is told with the lines around it, also when it is cut in two on the way", async () => {
+    const world = await begun();
+    world.site.speak("router1", "eth0 down\r\nKernel pa");
+    await world.pass(7_000);
+    expect(world.told).toEqual([]);
+    world.site.speak("router1", "nic - not syncing\r\n");
+    await world.pass(7_000);
+    const [event] = world.told;
+    expect(event).toMatchObject({ type: "pattern", console: "router1", match: "panic", offset: 24 });
+    expect(event?.lines).toEqual(["boot", "eth0 down", "Kernel panic - not syncing"]);
+    world.site.speak("router1", "panic again\r\n");
+    await world.pass(7_000);
+    expect(world.told.length).toBe(1);
+  });
+
+  it("a full disk stops the acknowledgements and loses nothing; with room it goes on by itself", async () => {
+    const world = await begun();
+    world.folder.free = 1_000;
+    world.site.speak("router1", "while full ");
+    await world.pass(30_000);
+    expect(world.site.acked.get("101/router1/rx")).toBe(6);
+    expect(world.told).toContainEqual(
+      expect.objectContaining({ type: "storage", where: "collector", state: "degraded" }),
+    );
+    const status = JSON.parse(Buffer.from(world.folder.text("status.json")).toString());
+    expect(status.disk).toMatchObject({ state: "failing" });
+    world.folder.free = 1e12;
+    await world.pass(30_000);
+    expect(world.stored()).toBe("boot\r\nwhile full ");
+    expect(world.site.acked.get("101/router1/rx")).toBe(17);
+    expect(world.told.at(-1)).toMatchObject({ type: "storage", where: "collector", state: "ok" });
+  });
+
+  it("a site that goes and comes is told once each way, by the broker's word for it", async () => {
+    const world = await begun();
+    world.site.offline();
+    await world.pass(2_000);
+    world.site.offline();
+    await world.pass(2_000);
+    world.site.online();
+    await world.pass(2_000);
+    world.site.tellState("degraded");
+    await world.pass(2_000);
+    expect(world.told.map(({ type }) => type)).toEqual(["offline", "online", "storage"]);
+  });
+});
+
+describe("collecting from a site that ships nothing", () => {
+  it("with --pull everything comes by reads alone, and nothing is asked for twice", async () => {
+    const world = await begun({ ships: false, pullMs: 10_000 });
+    for (let line = 0; line < 3_000; line++) world.site.speak("router1", `${line} some words of a router\r\n`);
+    await world.pass(40_000);
+    expect(world.stored()).toBe(said(world.site));
+    const reads = world.site.reads;
+    await world.pass(60_000);
+    // Only how far each console goes, once each period.
+    expect(world.site.reads - reads).toBeLessThanOrEqual(7);
+  });
+
+  it("without --pull it is left alone", async () => {
+    const world = await begun({ ships: false });
+    await world.pass(200_000);
+    expect(world.site.reads).toBe(0);
+    expect(world.stored()).toBe("");
+  });
+
+  it("a key that may not view is said in the status, and not asked with in a hurry", async () => {
+    const world = new World({ ships: false, pullMs: 5_000 });
+    world.site.refuse = "role.denied";
+    world.site.speak("router1", "secret");
+    world.site.online();
+    world.connect();
+    await world.pass(300_000);
+    expect(world.site.reads).toBeLessThan(12);
+    const status = JSON.parse(Buffer.from(world.folder.text("status.json")).toString());
+    expect(status.sites["acme/one"].problem).toBe("role.denied");
+  });
+});
+
+describe("whatever the network and the machine do", () => {
+  it("in the end the files are what the consoles said, every boot, and the site knows it", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), async (seed) => {
+        const world = new World({ seed });
+        world.site.speak("router1", "first ");
+        world.site.online();
+        world.trouble = 0.3;
+        world.connect();
+        for (let step = 0; step < 25; step++) {
+          await disturb(world, step);
+          await world.pass(world.random.between(1, 12) * 500, 500);
+        }
+        world.trouble = 0;
+        await world.pass(600_000, 1_000);
+        const boots = [...(world.site.lives.get("router1") ?? [])];
+        for (const [boot, life] of boots) expect(world.site.acked.get(`${boot}/router1/rx`) ?? 0).toBe(life.next);
+        checkAgainst(world);
+        const events = world.site.records.length;
+        expect(world.events_()).toEqual(Array.from({ length: events }, (_, index) => index + 1));
+      }),
+      { numRuns: process.env.TOWPATH_LONG ? 2_000 : 12 },
+    );
+  });
+});
+
+async function disturb(world: World, step: number): Promise<void> {
+  const { random, site } = world;
+  site.speak("router1", `${step} ${random.hex(random.between(1, 600))}\n`);
+  if (random.chance(0.4)) site.record("link", { state: "up" });
+  if (random.chance(0.15)) site.lose("router1", random.between(1, 500));
+  if (random.chance(0.1)) site.reboot();
+  if (random.chance(0.15)) {
+    // Killed, or the power went: only what was synced is sure.
+    world.folder.crash(() => random.next());
+    world.makeCollector();
+    world.connect();
+  }
+}
+
+/** Each byte of each boot stands where the index says, and what has no byte is a declared gap. */
+function checkAgainst(world: World): void {
+  const files = new Map(world.folder.paths.map((path) => [path, world.folder.text(path)]));
+  const next = new Map<number, number>();
+  const found = new Map<number, string>();
+  for (const [path, bytes] of [...files].filter(([path]) => path.endsWith(".idx")).sort()) {
+    const log = files.get(path.replace(/idx$/, "log")) ?? new Uint8Array();
+    for (const line of Buffer.from(bytes)
+      .toString()
+      .split("\n")
+      .filter(Boolean)
+      .map((one) => JSON.parse(one))) {
+      expect(line.offset).toBe(next.get(line.boot) ?? 0);
+      next.set(line.boot, line.offset + (line.n ?? line.gap.length));
+      const text = Buffer.from(log.subarray(line.at, line.at + (line.n ?? 0))).toString("latin1");
+      found.set(line.boot, (found.get(line.boot) ?? "") + text);
+    }
+  }
+  for (const [boot, life] of world.site.lives.get("router1") ?? [])
+    expect(found.get(boot)).toBe(life.pieces.map(({ data }) => Buffer.from(data).toString()).join(""));
+}
