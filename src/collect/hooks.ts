@@ -31,13 +31,21 @@ export interface HookOptions {
   readonly log: (line: string) => void;
   readonly now: () => number;
   readonly timeoutMs?: number;
+  /** How many may wait. */
+  readonly queueLimit?: number;
 }
 
 const AT_ONCE = 4;
 const QUEUE_LIMIT = 256;
 const TIMEOUT_MS = 30_000;
 
-export function createHooks({ program, log, now, timeoutMs = TIMEOUT_MS }: HookOptions): Hooks {
+export function createHooks({
+  program,
+  log,
+  now,
+  timeoutMs = TIMEOUT_MS,
+  queueLimit = QUEUE_LIMIT,
+}: HookOptions): Hooks {
   const queue: HookEvent[] = [];
   const counts: HookCounts = { ran: 0, failed: 0, dropped: 0 };
   let undeclared = 0;
@@ -72,7 +80,7 @@ export function createHooks({ program, log, now, timeoutMs = TIMEOUT_MS }: HookO
     counts,
     tell(event) {
       if (program === null) return;
-      if (queue.length >= QUEUE_LIMIT) {
+      if (queue.length >= queueLimit) {
         counts.dropped++;
         undeclared++;
         return;

@@ -152,7 +152,7 @@ describe("whatever happens on the way and to the disk", () => {
         expect(textOf(folder, ".log")).toBe(spoken.chunks.map(({ data }) => Buffer.from(data).toString()).join(""));
         checkIndex(folder, spoken);
       }),
-      { numRuns: process.env.TOWPATH_LONG ? 20_000 : 120 },
+      { numRuns: process.env.TOWPATH_LONG ? 20_000 : 50 },
     );
   });
 });
