@@ -201,7 +201,7 @@ export class Collector {
     const settled = this.connectedAt !== null && nowMs - this.connectedAt >= SETTLE_MS;
     this.waiting = 0;
     for (const site of this.known.values()) {
-      site.tick(nowMs, settled);
+      site.tick(nowMs, settled ? this.connectedAt : null);
       this.waiting += site.waitingBytes;
     }
     if (nowMs >= this.commitAt) void this.commitOnce();

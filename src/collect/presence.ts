@@ -15,12 +15,15 @@ export interface PresenceState {
 }
 
 const UPLINKS_LIMIT = 8;
+/** A site that is connected says something each five minutes: twice that, and a little. */
+export const QUIET_ONLINE_MS = 11 * 60_000;
 
 export class SitePresence {
   private readonly uplinks = new Map<string, Presence>();
   private online: boolean | null;
   private since: number | null;
   private heard: number | null;
+  private quiet = false;
 
   constructor(before: PresenceState) {
     this.online = before.online;
@@ -56,7 +59,19 @@ export class SitePresence {
     if (online === this.online) return false;
     this.online = online;
     this.since = nowMs;
+    this.quiet = false;
     return true;
+  }
+
+  /**
+   * Whether a site that is said to be online has gone silent, or is heard again; null while that is as before.
+   * @param listeningSince before this nobody here could have heard it.
+   */
+  judgeQuiet(nowMs: number, listeningSince: number): "quiet" | "heard" | null {
+    const quiet = this.online === true && nowMs - Math.max(this.heard ?? 0, listeningSince) > QUIET_ONLINE_MS;
+    if (quiet === this.quiet) return null;
+    this.quiet = quiet;
+    return quiet ? "quiet" : "heard";
   }
 }
 

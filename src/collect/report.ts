@@ -1,4 +1,5 @@
 import { formatDuration } from "../core/duration.ts";
+import { QUIET_ONLINE_MS } from "./presence.ts";
 import type { ConsoleStatus, SiteStatus, StatusFile } from "./status.ts";
 
 /** What a person should know of a collect folder, told from its status file and the present time. */
@@ -20,8 +21,6 @@ export interface Problem {
   readonly todo: string;
 }
 
-/** A site that is connected says something each five minutes: twice that, and a little. */
-const QUIET_ONLINE_MS = 11 * 60_000;
 /** A status that is older than this was not written by a service that is well. */
 const STALE_MS = 90_000;
 const LOW_BYTES = 64 * 1024 * 1024;
@@ -61,7 +60,7 @@ function serviceProblems(file: StatusFile, { running, nowMs, freeBytes }: Circum
 
 function siteProblems(name: string, site: SiteStatus, file: StatusFile, now: Circumstances): Problem[] {
   const problems: Problem[] = [];
-  const silence = silenceOf(site, file, now);
+  const silence = silenceOf(name, site, file, now);
   if (silence !== null) problems.push({ where: name, ...silence });
   if (site.storage?.state === "degraded")
     problems.push({
@@ -84,11 +83,12 @@ function siteProblems(name: string, site: SiteStatus, file: StatusFile, now: Cir
 
 /** Silence counts by the collector's clock, and only while the collector itself could hear. */
 function silenceOf(
+  name: string,
   site: SiteStatus,
   file: StatusFile,
   { nowMs, silentAfterMs }: Circumstances,
 ): Omit<Problem, "where"> | null {
-  const todo = "towpath status SITE; then its uplinks";
+  const todo = `towpath status ${name.split("/")[1]}; then its uplinks`;
   if (site.online === null && site.heard === null) {
     const long = nowMs - file.startedAt > silentAfterMs;
     return long ? { what: "never heard", why: "the broker knows nothing of it", todo: "check its name" } : null;

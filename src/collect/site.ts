@@ -129,9 +129,14 @@ export class CollectedSite {
     return nextWish(this.tracks, this.events, this.asking.rangeBytes, nowMs, patience);
   }
 
-  /** Time went on. @param settled what the broker had kept is here. */
-  tick(nowMs: number, settled: boolean): void {
-    if (settled) this.judgePresence(nowMs);
+  /** Time went on. @param listeningSince since when what the broker had kept is here; null: it is not yet. */
+  tick(nowMs: number, listeningSince: number | null): void {
+    if (listeningSince !== null) {
+      this.judgePresence(nowMs);
+      const change = this.presence.judgeQuiet(nowMs, listeningSince);
+      if (change === "quiet") this.tell({ type: "offline", at: nowMs, why: "silent, though the broker says online" });
+      else if (change === "heard") this.tell({ type: "online", at: nowMs });
+    }
     const done = this.asking.check(nowMs);
     if (done !== null) this.onDone(done, nowMs);
   }

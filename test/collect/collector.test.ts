@@ -266,6 +266,19 @@ describe("collecting from a site that ships", () => {
   });
 });
 
+describe("a site that the broker says is online", () => {
+  it("is told as gone when nothing is heard of it for eleven minutes, once, and as back when it speaks", async () => {
+    const world = await begun({ ships: false });
+    await world.pass(10 * 60_000, 5_000);
+    expect(world.told).toEqual([]);
+    await world.pass(5 * 60_000, 5_000);
+    expect(world.told).toMatchObject([{ type: "offline", why: "silent, though the broker says online" }]);
+    world.site.tellState("ok");
+    await world.pass(5_000);
+    expect(world.told.map(({ type }) => type)).toEqual(["offline", "online"]);
+  });
+});
+
 describe("collecting from a site that ships nothing", () => {
   it("with --pull everything comes by reads alone, and nothing is asked for twice", async () => {
     const world = await begun({ ships: false, pullMs: 10_000 });

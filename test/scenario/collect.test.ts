@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import {
   makeKey,
   makeSite,
   type Running,
+  run,
   start,
   startController,
   startMosquitto,
@@ -20,7 +21,7 @@ interface Collecting {
   readonly folder: string;
   readonly dir: string;
   readonly flags: readonly string[];
-  readonly brokerPort: number;
+  restartBroker(): Promise<void>;
   collect(more?: readonly string[]): Promise<Running>;
   status(more?: readonly string[]): ReturnType<typeof towpath>;
   /** Everything that is stored of the console, in order. */
@@ -53,7 +54,10 @@ async function world(): Promise<Collecting> {
     dir,
     flags,
     site,
-    brokerPort: broker.port,
+    async restartBroker() {
+      await broker.stop();
+      await startMosquitto(folder, null, broker.port);
+    },
     async collect(more = []) {
       const running = start("node", [TOWPATH, "collect", "--dir", dir, "--receiver", "vault", ...flags, ...more]);
       onTestFinished(() => void running.child.kill("SIGKILL"));
@@ -135,7 +139,7 @@ it("the status says who is silent since when, and that the service runs, or not"
   controller.child.kill("SIGKILL");
   await until(async () => (await it.status(["--silent-after", "1s"])).code === 4, 60_000);
   const silent = await it.status(["--silent-after", "1s"]);
-  expect(silent.err).toMatch(/acme\/one: offline for \d+ ?s/);
+  expect(silent.err).toMatch(/acme\/one: offline for [\d.]+ s/);
 
   collector.child.kill("SIGTERM");
   expect(await collector.ended).toBe(0);
@@ -176,4 +180,79 @@ it("a second collector on the same folder is refused, and a panic runs the hook 
     .filter(({ type }) => type === "pattern");
   expect(event).toMatchObject({ v: 1, fleet: "acme", site: "one", console: "router1" });
   expect(JSON.stringify(event?.lines)).toMatch(/panic|oops|BUG/i);
+});
+
+it("a folder on a disk that really fills up: nothing is acknowledged meanwhile, and it goes on when there is room", async () => {
+  const it = await world();
+  mkdirSync(it.dir);
+  const mounted = await run("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", it.dir]);
+  if (mounted.code !== 0) return void process.stderr.write(`SKIPPED: no tmpfs can be mounted here: ${mounted.err}\n`);
+  onTestFinished(async () => void (await run("umount", ["-l", it.dir])));
+  const controller = await startController(it.site.config);
+  const collector = await it.collect(["--pull", "1s"]);
+  await until(
+    () => it.stored().length > 100,
+    30_000,
+    () => collector.log(),
+  );
+  const ballast = join(it.dir, "ballast");
+  await run("dd", ["if=/dev/zero", `of=${ballast}`, "bs=1M", "count=30"]);
+  await until(
+    () => collector.log().includes("nothing is acknowledged"),
+    30_000,
+    () => collector.log(),
+  );
+  const full = it.stored().length;
+  const status = await it.status();
+  expect(status.code).toBe(4);
+  expect(status.err).toMatch(/0 MiB are left|the disk takes nothing/);
+  rmSync(ballast);
+  await until(
+    () => it.stored().length > full,
+    60_000,
+    () => collector.log(),
+  );
+  await until(
+    () => collector.log().includes("takes what comes again"),
+    30_000,
+    () => collector.log(),
+  );
+  controller.child.kill("SIGTERM");
+  await controller.ended;
+  const log = await towpath(["log", "--data", it.site.data, "router1", "--all", "--raw"]);
+  const here = it.stored();
+  expect(Buffer.from(log.out).subarray(0, here.length).equals(here)).toBe(true);
+});
+
+it("killed again and again in the middle of its work, it stores every byte once, also over a new broker", async () => {
+  const it = await world();
+  const controller = await startController(it.site.config);
+  for (let kills = 0; kills < 5; kills++) {
+    const collector = await it.collect(["--pull", "300ms"]);
+    const before = it.stored().length;
+    await until(
+      () => it.stored().length > before,
+      40_000,
+      () => collector.log(),
+    );
+    if (kills === 2) {
+      await it.restartBroker();
+      await until(
+        () => collector.log().split("connected: mqtt").length > 2,
+        60_000,
+        () => collector.log(),
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 40 * kills));
+    collector.child.kill("SIGKILL");
+    await collector.ended;
+  }
+  controller.child.kill("SIGTERM");
+  await controller.ended;
+  const log = await towpath(["log", "--data", it.site.data, "router1", "--all", "--raw"]);
+  const here = it.stored();
+  expect(here.length).toBeGreaterThan(1_000);
+  expect(Buffer.from(log.out).subarray(0, here.length).equals(here)).toBe(true);
+  const seqs = it.events().map(({ seq }) => seq);
+  expect(seqs).toEqual([...seqs.keys()].map((index) => index + 1));
 });
