@@ -88,6 +88,7 @@ export class Acks {
     } finally {
       this.signing--;
     }
+    this.pump();
   }
 }
 

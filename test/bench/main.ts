@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { benchCapture } from "./capture.ts";
+import { benchCollect } from "./collect.ts";
 import { benchPower } from "./power.ts";
 import { type Outcome, outcomeText } from "./report.ts";
 import { abandonAll, ROOT } from "./scratch.ts";
@@ -10,6 +11,7 @@ import { benchStart } from "./start.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<Outcome>>> = {
   capture: benchCapture,
+  collect: benchCollect,
   power: benchPower,
   start: benchStart,
 };

@@ -10,6 +10,7 @@ import { type ConsoleStatus, readStatusFile, type SiteStatus, type StatusFile } 
 import { formatDuration, parseDuration } from "../../core/duration.ts";
 import { NAME } from "../../protocol/topics.ts";
 import { openTransport } from "../client.ts";
+import { serviceSigner } from "../signer.ts";
 import { ulid } from "../ulid.ts";
 import {
   type CliArgs,
@@ -103,7 +104,7 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
   const { fleet, local } = context.settings;
   if (local !== null) throw new UsageError("a collector listens at a broker: give --broker, not --local");
   if (fleet === null || !NAME.test(fleet)) throw new UsageError("which fleet? give --fleet");
-  const who = await whoOf(context);
+  const who = await whoOf(context, serviceSigner);
   const lock = lockFolder(dir, machine);
   const ended = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
