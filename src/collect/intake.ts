@@ -80,12 +80,14 @@ export class TrackIntake {
     this.noteHole(boot, intake, heard);
   }
 
-  /** Nothing lies behind this, whatever a stray piece seemed to say before. */
-  trimHead(boot: number, next: number, heard: number): void {
+  /** Nothing lies behind this, whatever a stray piece seemed to say before. Returns true where one did. */
+  trimHead(boot: number, next: number, heard: number): boolean {
     const intake = this.bootOf(boot, heard);
     for (const offset of intake.early.keys()) if (offset > next) intake.early.delete(offset);
-    intake.known = Math.min(intake.known, Math.max(next, this.store.nextOf(boot)));
+    const before = intake.known;
+    intake.known = Math.min(before, Math.max(next, this.store.nextOf(boot)));
     this.noteHole(boot, intake, heard);
+    return intake.known < before;
   }
 
   declare(boot: number, gaps: readonly DeclaredGap[], heard: number): void {

@@ -41,6 +41,8 @@ export interface SiteOptions {
   readonly patience?: Patience;
 }
 
+const TRIMMED_MS = 30_000;
+
 type Json = Readonly<Record<string, unknown>>;
 
 export class CollectedSite {
@@ -328,8 +330,8 @@ export class CollectedSite {
       const next = store.nextOf(boot);
       if (next >= from && next < to) intake.giveUp(boot, to, "undeclared", nowMs);
     }
-    // A late answer speaks of then: what came since may lie behind it.
-    if (whole) intake.trimHead(boot, answer.next, nowMs);
+    // Either a piece lied, or it is of after the answer: the site is asked later how far it goes.
+    if (whole && intake.trimHead(boot, answer.next, nowMs)) track.probeAt ??= nowMs + TRIMMED_MS;
     if (store.nextOf(boot) <= range.from) this.asking.postpone("the answer did not help", nowMs);
   }
 

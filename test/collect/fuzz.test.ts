@@ -169,7 +169,7 @@ it(`whatever comes on its topics (${COUNT} messages): nothing breaks, nothing is
     );
   expect(folder.paths.length).toBeGreaterThan(3);
   for (const site of collector.sites) expect(site.waitingBytes).toBeLessThan(2 * 1024 * 1024);
-});
+}, 300_000);
 
 function message(topic: string, payload: Uint8Array, retained = false) {
   return { topic, payload, retained, oversized: false };
