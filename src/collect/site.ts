@@ -11,6 +11,7 @@ import type { Folder } from "./folder.ts";
 import type { HookEvent } from "./hooks.ts";
 import { eventsFile, parseTrackFolder, siteFolder, type Way } from "./layout.ts";
 import {
+  type RangeAnswer,
   readAnswer,
   readBirth,
   readClockRecord,
@@ -68,6 +69,8 @@ export class CollectedSite {
   private consoles: readonly string[] = [];
   private unverifiedSaid = false;
   private probedStart = "";
+  /** Boots that the site refused to read, by track. */
+  private readonly doubted = new Set<string>();
 
   constructor(options: SiteOptions, nowMs: number) {
     const { fleet, site, folder, key, memory, room } = options;
@@ -303,9 +306,10 @@ export class CollectedSite {
 
   private onRefused(track: Track | null, wish: Wish, code: string, nowMs: number): void {
     this.options.log(`${this.site}: it refused to read ${wish.console ?? "its events"}: ${code}`);
-    // The site has nothing of that boot any more.
-    if (code === "read.range" && track !== null && wish.range !== null)
-      track.intake.giveUp(wish.range.boot, wish.range.to, "quota", nowMs);
+    if (code !== "read.range" || track === null || wish.range === null) return;
+    // Either it has nothing of that boot any more, or its card failed just then: the list of its boots tells.
+    this.doubted.add(`${track.console}.${track.way} ${wish.range.boot}`);
+    track.probeAt = nowMs;
   }
 
   private onRange(
@@ -320,7 +324,7 @@ export class CollectedSite {
     for (const { boot, first, next } of answer.boots)
       if (first < next || store.nextOf(boot) > 0) intake.tellHead(boot, next, nowMs);
     const { range } = wish;
-    if (range === null) return;
+    if (range === null) return this.settleDoubts(track, answer, nowMs);
     // The boot that was asked for: the answer's own `boot` is that of its signature, the present one of the site.
     const { boot } = range;
     if (answer.first > store.nextOf(boot)) intake.giveUp(boot, answer.first, "quota", nowMs);
@@ -333,6 +337,14 @@ export class CollectedSite {
     // Either a piece lied, or it is of after the answer: the site is asked later how far it goes.
     if (whole && intake.trimHead(boot, answer.next, nowMs)) track.probeAt ??= nowMs + TRIMMED_MS;
     if (store.nextOf(boot) <= range.from) this.asking.postpone("the answer did not help", nowMs);
+  }
+
+  /** Boots that it refused to read and does not list are gone. */
+  private settleDoubts(track: Track, { boots }: RangeAnswer, nowMs: number): void {
+    for (const { boot, to } of track.intake.holes()) {
+      const doubted = this.doubted.delete(`${track.console}.${track.way} ${boot}`);
+      if (doubted && !boots.some((one) => one.boot === boot)) track.intake.giveUp(boot, to, "quota", nowMs);
+    }
   }
 
   private tell(event: HookEvent): void {

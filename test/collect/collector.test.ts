@@ -319,6 +319,35 @@ describe("collecting from a site that ships nothing", () => {
   });
 });
 
+describe("a site that cannot read a range", () => {
+  it("loses nothing by it when it lists the boot still, and is given up when it does not", async () => {
+    const world = await begun();
+    world.site.speak("router1", "while it fails ");
+    world.site.acked.set("101/router1/rx", 21);
+    world.site.failing = true;
+    world.site.speak("router1", "and after");
+    await world.pass(60_000);
+    world.site.failing = false;
+    await world.pass(400_000, 1_000);
+    expect(world.stored()).toBe(said(world.site));
+    expect(world.index().some((line) => "gap" in line)).toBe(false);
+  });
+
+  it("has a boot that its ring recycled declared lost, and the next boot is not held up", async () => {
+    const world = await begun();
+    world.site.speak("router1", "soon gone");
+    world.site.acked.set("101/router1/rx", 15);
+    world.site.lose("router1", 7);
+    world.site.lives.get("router1")?.delete(101);
+    world.site.reboot();
+    world.site.speak("router1", "second life");
+    world.site.online();
+    await world.pass(600_000, 1_000);
+    expect(world.stored()).toBe("boot\r\nsecond life");
+    expect(world.index()).toContainEqual(expect.objectContaining({ boot: 101, gap: { cause: "quota", length: 16 } }));
+  });
+});
+
 describe("whatever the network and the machine do", () => {
   it("in the end the files are what the consoles said, every boot, and the site knows it", async () => {
     await fc.assert(

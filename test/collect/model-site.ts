@@ -1,13 +1,21 @@
-import type { KeyObject } from "node:crypto";
+import { createHash, type KeyObject } from "node:crypto";
 import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
 import type { Piece, Range } from "../../src/journal/range.ts";
-import { chunksOf, createReader, type ReadableJournal, type Reader } from "../../src/link/reader.ts";
 import { decodeAck } from "../../src/protocol/ack.ts";
-import { encodeChunk } from "../../src/protocol/chunk.ts";
+import { type Chunk, encodeChunk } from "../../src/protocol/chunk.ts";
 import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../../src/protocol/envelope.ts";
+import { recordsDigest } from "../../src/protocol/records.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 
 /** A site that speaks the wire: it keeps what its consoles said, ships what is not acknowledged, and answers reads. */
+
+interface ReadArgs {
+  readonly console: string | null;
+  readonly boot?: number;
+  readonly from?: number;
+  readonly to?: number;
+  readonly last?: number;
+}
 
 interface Life {
   readonly pieces: Piece[];
@@ -38,45 +46,71 @@ export class ModelSite {
   boot = 101;
   acked = new Map<string, number>();
   reads = 0;
+  /** The card fails: no capture can be read. */
+  failing = false;
   /** Answers to every read with this code instead. */
   refuse: string | null = null;
   private readonly options: ModelOptions;
-  private reader: Reader;
   private n = 0;
   private link = 0;
   private eventsSentAt = 0;
-  private readonly asked = new Map<number, string>();
   private readonly sent = new Map<string, { to: number; at: number }>();
 
   constructor(options: ModelOptions) {
     this.options = options;
     this.root = siteRoot("acme", options.name);
-    this.reader = this.makeReader();
   }
 
   private mono(): number {
     return this.options.now() % 10_000_000;
   }
 
-  private makeReader(): Reader {
-    return createReader({
-      root: this.root,
-      journal: this.journal(),
-      boot: this.boot,
-      monoMs: () => this.mono(),
-      publish: (_via, topic, payload) => this.options.publish(topic, payload, false),
-      emit: (event) => {
-        if (event.type !== "range-read") return;
-        const id = this.asked.get(event.token) ?? "";
-        const { result } = event;
-        const clocks = [{ boot: this.boot, mono: this.mono(), wall: this.options.now(), trust: "ntp" }];
-        const body = result.ok
-          ? { ...result.detail, clocks, id, phase: "result" }
-          : { id, phase: "rejected", code: result.code };
-        this.state("up/reply", body, false);
-      },
-      watched: () => undefined,
-    });
+  /** As the site's reader does it: the chunks, then the signed answer. */
+  private read(id: string, args: ReadArgs): void {
+    const clocks = [{ boot: this.boot, mono: this.mono(), wall: this.options.now(), trust: "ntp" }];
+    if (args.console === null) return this.readLedger(id, args);
+    const boots = this.lives.get(args.console) ?? new Map<number, Life>();
+    const boot = args.boot ?? [...boots.keys()].at(-1) ?? 0;
+    const life = boots.get(boot);
+    if (life === undefined || this.failing)
+      return this.state("up/reply", { id, phase: "rejected", code: "read.range" }, false);
+    const from = args.last === undefined ? (args.from ?? life.first) : Math.max(life.first, life.next - args.last);
+    const range = rangeOf(boot, life, from, args.to ?? life.next, 256 * 1024);
+    this.publishChunks(args.console, chunksOf(boot, range.pieces));
+    const { first, next, end: to, gaps } = range;
+    const data = Buffer.concat(range.pieces.map((piece) => piece.data));
+    const answer = {
+      from: Math.max(from, first),
+      to,
+      first,
+      next,
+      bytes: data.length,
+      more: to < Math.min(args.to ?? next, next),
+      gaps,
+      boots: [...boots].map(([which, one]) => ({ boot: which, first: one.first, next: one.next, firstMonoMs: 0 })),
+      sha256: createHash("sha256").update(data).digest("hex"),
+    };
+    this.state("up/reply", { ...answer, clocks, id, phase: "result" }, false);
+  }
+
+  private readLedger(id: string, { from = 0, to = Number.MAX_SAFE_INTEGER }: ReadArgs): void {
+    const records = this.records.slice(Math.max(0, from - 1), to - 1);
+    this.options.publish(`${this.root}/up/event`, Buffer.from(JSON.stringify({ records })), false);
+    const seqs = records.map((one) => Number((one as { seq: number }).seq));
+    const span = { from: seqs[0] ?? 0, to: (seqs.at(-1) ?? -1) + 1, records: records.length, more: false };
+    this.state("up/reply", { ...span, sha256: recordsDigest(records), id, phase: "result" }, false);
+  }
+
+  private publishChunks(console: string, chunks: readonly Chunk[]): number {
+    let dictionary: Uint8Array = new Uint8Array();
+    let end = -1;
+    for (const chunk of chunks) {
+      if (chunk.offset !== end) dictionary = new Uint8Array();
+      this.options.publish(`${this.root}/up/capture/${console}/rx`, encodeChunk(chunk, dictionary), false);
+      dictionary = Buffer.concat([dictionary, chunk.data]);
+      end = chunk.offset + chunk.data.length;
+    }
+    return end;
   }
 
   private life(console: string, boot = this.boot): Life {
@@ -120,7 +154,6 @@ export class ModelSite {
 
   reboot(): void {
     this.boot += 17;
-    this.reader = this.makeReader();
     this.sent.clear();
     this.online();
   }
@@ -167,12 +200,10 @@ export class ModelSite {
     if (verifySignature(envelope.body, sig, namespace)?.fingerprint !== this.options.receiver)
       throw new Error("not signed by the receiver");
     if (ack) return this.onAck(envelope.body);
-    const { id, args } = parseJson(envelope.body) as { id: string; args: { console: string | null; track?: "rx" } };
+    const { id, args } = parseJson(envelope.body) as { id: string; args: ReadArgs };
     this.reads++;
     if (this.refuse !== null) return this.state("up/reply", { id, phase: "rejected", code: this.refuse }, false);
-    const token = this.reads;
-    this.asked.set(token, id);
-    this.reader.perform({ type: "read-range", token, via: "primary", args: { track: "rx", ...args } });
+    this.read(id, args);
   }
 
   private onAck(body: Uint8Array): void {
@@ -202,43 +233,8 @@ export class ModelSite {
     const from = late ? acked : Math.max(acked, sent.to);
     if (from >= life.next || from - acked > WINDOW) return;
     const range = rangeOf(boot, life, from, life.next, WINDOW);
-    let dictionary: Uint8Array = new Uint8Array();
-    let end = -1;
-    for (const chunk of chunksOf(boot, range.pieces)) {
-      if (chunk.offset !== end) dictionary = new Uint8Array();
-      this.options.publish(`${this.root}/up/capture/${console}/rx`, encodeChunk(chunk, dictionary), false);
-      dictionary = Buffer.concat([dictionary, chunk.data]);
-      end = chunk.offset + chunk.data.length;
-    }
+    const end = this.publishChunks(console, chunksOf(boot, range.pieces));
     if (end > 0) this.sent.set(key, { to: end, at: this.options.now() });
-  }
-
-  private journal(): ReadableJournal {
-    return {
-      readCapture: async (track, boot, from, to, limit) => {
-        const boots = this.lives.get(track.replace(/\/rx$/, ""));
-        const which = boot ?? [...(boots?.keys() ?? [])].at(-1) ?? 0;
-        const life = boots?.get(which);
-        return Promise.resolve(life === undefined ? null : rangeOf(which, life, from, to, limit));
-      },
-      readLedger: async (from, to, limit) =>
-        Promise.resolve(
-          this.records
-            .slice(Math.max(0, from - 1), to - 1)
-            .slice(0, limit)
-            .map((record) => JSON.stringify(record)),
-        ),
-      offsetAt: async () => Promise.resolve(0),
-      stats: async () =>
-        Promise.resolve(
-          Object.fromEntries(
-            [...this.lives].map(([console, boots]) => {
-              const all = [...boots].map(([boot, { first, next }]) => ({ boot, first, next, firstMonoMs: 0 }));
-              return [`${console}/rx`, { bytes: 0, gaps: 0, boots: all }];
-            }),
-          ),
-        ),
-    };
   }
 }
 
@@ -257,4 +253,20 @@ function rangeOf(boot: number, life: Life, from: number, to: number, limit: numb
   const end = left <= 0 ? reached : Math.max(reached, to);
   const gaps = life.gaps.filter(({ offset }) => offset >= from && offset <= end);
   return { boot, pieces, gaps, first: life.first, next: life.next, end };
+}
+
+/** Pieces that follow each other, as one chunk up to a size. */
+function chunksOf(boot: number, pieces: readonly Piece[]): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (const { offset, monoMs, data } of pieces) {
+    const last = chunks.at(-1);
+    const at = last?.data.length ?? 0;
+    if (last === undefined || last.offset + at !== offset || at + data.length > 2_000)
+      chunks.push({ boot, offset, monoMs, marks: [], data });
+    else {
+      const marks = [...last.marks, { at, monoMs }];
+      chunks[chunks.length - 1] = { ...last, marks, data: Buffer.concat([last.data, data]) };
+    }
+  }
+  return chunks;
 }
