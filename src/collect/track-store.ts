@@ -57,9 +57,11 @@ export class TrackStore {
   constructor(folder: Folder, path: string) {
     this.folder = folder;
     this.path = path;
-    const saved = this.readHeld();
-    this.held = saved?.held ?? nothingHeld();
     const days = daysIn(folder, path);
+    const read = this.readHeld();
+    // Saved when its day was over; without a later one that was not done, and the day may have gone on.
+    const saved = read !== null && (days.at(-1) ?? "") > read.through ? read : null;
+    this.held = saved?.held ?? nothingHeld();
     let damaged = 0;
     for (const day of days) {
       if (saved !== null && day < saved.through) continue;
@@ -177,7 +179,7 @@ export class TrackStore {
     const before = this.day;
     if (before !== null && before >= today) return before;
     if (before !== null) {
-      if (this.spoilt) this.cutBack(`${this.path}/${before}.log`, `${this.path}/${before}.idx`);
+      await this.closeDay(before);
       const file = `${this.path}/${HELD_FILE}`;
       this.folder.replace(file, encodeHeld(this.held, before));
       await this.folder.sync(file);
@@ -187,6 +189,14 @@ export class TrackStore {
     this.idxSize = 0;
     this.logSize = 0;
     return today;
+  }
+
+  /** No start looks at its end again, so what was cut off there must stay cut off. */
+  private async closeDay(day: string): Promise<void> {
+    const [log, idx] = [`${day}.log`, `${day}.idx`];
+    if (this.spoilt) this.cutBack(`${this.path}/${log}`, `${this.path}/${idx}`);
+    const there = this.folder.list(this.path);
+    for (const name of [log, idx]) if (there.includes(name)) await this.folder.sync(`${this.path}/${name}`);
   }
 
   private cutBack(log: string, idx: string): void {

@@ -78,12 +78,11 @@ export function createFaultFolder(): FaultFolder {
     crash(random) {
       for (const [path, bytes] of files) {
         const safe = synced.get(path) ?? Buffer.alloc(0);
-        const common = Math.min(safe.length, bytes.length);
-        const same = safe.subarray(0, common).equals(bytes.subarray(0, common));
-        // What was overwritten or cut off may be as before or as after.
-        const base = same || random() < 0.5 ? bytes : safe;
-        const keep =
-          base === bytes ? Math.max(same ? common : 0, Math.floor(random() * (bytes.length + 1))) : safe.length;
+        let same = 0;
+        while (same < safe.length && same < bytes.length && safe[same] === bytes[same]) same++;
+        // What is as it was synced stays; behind it the medium has the old or some of the new.
+        const base = same === safe.length || random() < 0.5 ? bytes : safe;
+        const keep = base === safe ? safe.length : same + Math.floor(random() * (bytes.length - same + 1));
         files.set(path, Buffer.from(base.subarray(0, keep)));
       }
       for (const [path, bytes] of files) synced.set(path, bytes);
