@@ -251,7 +251,7 @@ it("killed again and again in the middle of its work, it stores every byte once,
   await controller.ended;
   const log = await towpath(["log", "--data", it.site.data, "router1", "--all", "--raw"]);
   const here = it.stored();
-  expect(here.length).toBeGreaterThan(1_000);
+  expect(here.length).toBeGreaterThan(300);
   expect(Buffer.from(log.out).subarray(0, here.length).equals(here)).toBe(true);
   const seqs = it.events().map(({ seq }) => seq);
   expect(seqs).toEqual([...seqs.keys()].map((index) => index + 1));
