@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { verifySignature } from "../access/sshsig.ts";
+import { decodeStatement, type Statement } from "../access/statement.ts";
 import { createLocalTransport } from "../link/local.ts";
 import { createMqttTransport } from "../link/mqtt.ts";
 import type { Message, Transport } from "../link/transport.ts";
-import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
+import { encodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
 import type { Settings } from "./settings.ts";
@@ -20,12 +20,6 @@ export interface SiteReply {
   readonly boot?: number;
   readonly start?: number;
   readonly [name: string]: unknown;
-}
-
-export interface Statement {
-  readonly body: Readonly<Record<string, unknown>>;
-  /** True when it verifies with the site's known key, null when no key is known for the site. */
-  readonly verified: boolean | null;
 }
 
 export interface Client {
@@ -228,16 +222,6 @@ function filtersOf(settings: Settings, named: { fleet: string; site: string } | 
     return settings.local !== null ? ["towpath/1/#"] : [`towpath/1/+/${settings.fleet ?? "+"}/+/up/#`];
   const root = siteRoot(named.fleet, named.site);
   return ["up/reply", "up/state", "up/link/+", "up/capture/+/+", "up/event"].map((tail) => `${root}/${tail}`);
-}
-
-/** Checks a signed statement of a site: the signature, and that it was made for this topic. */
-export function decodeStatement(message: Message, key: string | null): Statement | null {
-  const envelope = decodeEnvelope(Buffer.from(message.payload).toString("utf8"));
-  const body = envelope && asRecord(parseJson(envelope.body));
-  if (envelope === null || body === null || body.topic !== message.topic) return null;
-  if (key === null) return { body, verified: null };
-  const good = envelope.sigs.some((blob) => verifySignature(envelope.body, blob, NAMESPACES.site)?.fingerprint === key);
-  return { body, verified: good };
 }
 
 export function asRecord(value: unknown): Readonly<Record<string, unknown>> | null {

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { benchCapture } from "./capture.ts";
+import { benchCollect } from "./collect.ts";
 import { benchPower } from "./power.ts";
 import { type Outcome, outcomeText } from "./report.ts";
 import { abandonAll, ROOT } from "./scratch.ts";
@@ -12,6 +13,7 @@ import { benchWire } from "./wire.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<Outcome>>> = {
   capture: benchCapture,
+  collect: benchCollect,
   power: benchPower,
   start: benchStart,
   wire: benchWire,

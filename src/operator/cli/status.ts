@@ -1,8 +1,9 @@
+import { decodeStatement } from "../../access/statement.ts";
 import { explain } from "../../core/codes.ts";
 import { formatDuration } from "../../core/duration.ts";
 import { parseJson } from "../../protocol/envelope.ts";
 import { parseTopic } from "../../protocol/topics.ts";
-import { asRecord, type Client, decodeStatement, openTransport, sleep, startTransport } from "../client.ts";
+import { asRecord, type Client, openTransport, sleep, startTransport } from "../client.ts";
 import { Unreachable } from "../errors.ts";
 import { LineCutter } from "../lines.ts";
 import { readRange } from "../reading.ts";
