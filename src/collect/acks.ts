@@ -66,7 +66,9 @@ export class Acks {
   }
 
   private async tell(site: CollectedSite, turn: Turn, nowMs: number): Promise<void> {
-    const body = Buffer.from(encodeAck({ receiver: this.options.receiver, tracks: ackedTracks(site) }));
+    const body = Buffer.from(
+      encodeAck({ receiver: this.options.receiver, site: `${site.fleet}/${site.site}`, tracks: ackedTracks(site) }),
+    );
     const text = body.toString("latin1");
     if (text === turn.told) return;
     this.signing++;

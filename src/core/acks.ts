@@ -20,7 +20,9 @@ export function onAck(turn: Turn, event: Acknowledged): void {
   const who = identifyKey(turn.state.trust, event.signers, event.signatures);
   if (!who.ok) return ignore(turn, who.code);
   const { identity } = who;
-  if (!allowsAtSite(identity, "collect", turn.state.plan.site)) return ignore(turn, "role.denied");
+  const { fleet, site } = turn.state.plan;
+  if (event.site !== undefined && event.site !== `${fleet}/${site}`) return ignore(turn, "message.wrong-site");
+  if (!allowsAtSite(identity, "collect", site)) return ignore(turn, "role.denied");
   const tracks = event.tracks.filter((one) => mayAcknowledge(turn.state, identity, one));
   if (tracks.length < event.tracks.length) ignore(turn, "role.denied");
   const before = turn.state.receivers.find((one) => one.name === receiver);

@@ -50,6 +50,8 @@ export type Event =
       type: "ack-arrived";
       via: Connection;
       receiver: string;
+      /** `fleet/site`, where the receiver says whose. */
+      site?: string | undefined;
       tracks: readonly AckedTrack[];
       retained: boolean;
       /** Fingerprints of the keys whose signatures fit the bytes. */

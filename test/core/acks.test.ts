@@ -54,6 +54,15 @@ describe("an acknowledgement", () => {
     expect(ignored(bench)).toEqual([]);
   });
 
+  it("of another site is not ours, whoever brings it", () => {
+    const bench = new Bench(PLAN, undefined, COLLECTING);
+    acknowledge(bench, ["key-vault"], { site: "acme/two" });
+    expect(taken(bench)).toEqual([]);
+    expect(ignored(bench)).toEqual([{ "message.wrong-site": 1 }]);
+    acknowledge(bench, ["key-vault"], { site: "acme/one" });
+    expect(taken(bench)).toHaveLength(1);
+  });
+
   it("counts for the devices that its role names, and for the ledger of their site", () => {
     const bench = new Bench(PLAN, undefined, COLLECTING);
     acknowledge(bench, ["key-annex"], { receiver: "annex" });
