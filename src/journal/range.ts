@@ -4,7 +4,7 @@ import { KIND, type StoredRecord } from "./record.ts";
 
 /** Declared loss; `length` in bytes, or null where nobody can know. */
 export interface Gap {
-  readonly cause: "start" | "reboot" | "replug" | "quota" | "overrun";
+  readonly cause: "start" | "crash" | "reboot" | "replug" | "quota" | "overrun";
   readonly length: number | null;
 }
 
