@@ -86,8 +86,9 @@ export function createCapture(options: CaptureOptions): Capture {
     const unsent = sent === null ? null : sinceBefore(sent);
     if (unsent === "crash" || (unsent === "reboot" && before?.heads[`${name}/tx`] !== undefined))
       sent?.gap(unsent, null);
+    let cause: Gap["cause"] | null = null;
     const listening = (kept: boolean): void => {
-      const cause = causeOf(missing, kept);
+      if (missing !== null) cause = causeOf(missing, kept);
       missing = null;
       listened = true;
       overrun = 0;

@@ -13,7 +13,10 @@ export interface Port {
 }
 
 export interface PortEvents {
-  /** Before the first bytes of each opening: whether the terminal was open all along, in somebody's keeping. */
+  /**
+   * Before the first bytes of each opening: whether the terminal was open all along, in somebody's keeping. Told once
+   * more where what is missing may also have come after bytes that were there already.
+   */
   listening?(kept: boolean): void;
   up(): void;
   /** Told once per state: repeated tries that fail in the same way are silent. */

@@ -60,8 +60,7 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
   };
 
   const visit = (entry: Entry): void => {
-    const { fault, full } = readAvailable(entry.fd, buffer, behind() ? 1 : READS_PER_TICK, entry.events.data);
-    if (full) entry.events.full();
+    const fault = readAvailable(entry.fd, buffer, behind() ? 1 : READS_PER_TICK, entry.events);
     if (fault !== null && remove(entry)) entry.events.hungUp(fault);
   };
 
@@ -101,26 +100,27 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
 }
 
 /**
- * Reads what is there. `fault` is null when the port is quiet or has more for the next tick, else why it is gone;
- * `full` when one read found all that the kernel can hold.
+ * Reads what is there. Null when the port is quiet or has more for the next tick, else why it is gone. After a read that
+ * found all that the kernel can hold, and after the rest that the driver had behind it, bytes may be missing.
  */
 export function readAvailable(
   fd: number,
   buffer: Buffer,
   reads: number,
-  take: (bytes: Uint8Array) => void,
-): { readonly fault: string | null; readonly full: boolean } {
+  { data, full: mayMiss }: Pick<ReadEvents, "data" | "full">,
+): string | null {
   let full = false;
   for (let count = 0; count < reads; count++) {
     const length = readOnce(fd, buffer);
-    if (typeof length === "string") return { fault: length === "EAGAIN" ? null : `read: ${length}`, full };
+    if (typeof length === "string") return length === "EAGAIN" ? null : `read: ${length}`;
     // A terminal that reads nothing where EAGAIN was due has been hung up; asking again would spin.
-    if (length === 0) return { fault: HANG_UP, full };
-    take(buffer.subarray(0, length));
+    if (length === 0) return HANG_UP;
+    data(buffer.subarray(0, length));
     full ||= length >= KERNEL_BUFFER_BYTES;
+    if (full) mayMiss();
     if (length < SHORT_BYTES) break;
   }
-  return { fault: null, full };
+  return null;
 }
 
 export const HANG_UP = "hang-up";

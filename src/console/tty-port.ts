@@ -115,13 +115,16 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   };
 
   /** What the kernel kept for us. How many bytes, or why it cannot be read. */
-  const takeHeld = (fd: number): { held: number; full: boolean; fault: string | null } => {
+  const takeHeld = (fd: number): { held: number; fault: string | null } => {
     let held = 0;
-    const { fault, full } = readAvailable(fd, Buffer.alloc(8_192), 64, (bytes) => {
-      held += bytes.length;
-      events?.data(bytes);
+    const fault = readAvailable(fd, Buffer.alloc(8_192), 64, {
+      data(bytes) {
+        held += bytes.length;
+        events?.data(bytes);
+      },
+      full: () => events?.lost?.(),
     });
-    return { held, full, fault };
+    return { held, fault };
   };
 
   const attempt = async (): Promise<void> => {
@@ -131,7 +134,7 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     const fd = kept ?? openRaw(path);
     if (typeof fd !== "number") return fail(fd);
     events?.listening?.(kept !== null);
-    const { held, full, fault } = takeHeld(fd);
+    const { held, fault } = takeHeld(fd);
     // A number keeps its settings until the next boot: where they fit, nothing is set and nothing flushed.
     const ready = fault === null && hasSettings(fd, options);
     const refused =
@@ -145,9 +148,10 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
       keeper.remove();
       return refused === null || stopped ? undefined : fail(refused);
     }
-    // A full buffer has overflowed; and serialport flushes what came since it was emptied. Where nothing was read,
-    // what a fresh opening declared says that already.
-    if (full || (!ready && (held > 0 || kept !== null))) events?.lost?.();
+    // serialport flushes what came since it was emptied. Where nothing was read, what a fresh opening declared says that.
+    if (!ready && (held > 0 || kept !== null)) events?.lost?.();
+    // What a pseudo terminal kept may be from before it was closed: then what is missing came after it.
+    else if (kept === null && held > 0) events?.listening?.(false);
     if (kept === null) keeper.put(fd);
     serve(path, fd);
   };
