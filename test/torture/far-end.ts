@@ -55,6 +55,7 @@ async function answer(message: ToFarEnd): Promise<FromFarEnd> {
       return { type: "done", ok: true };
     case "hush": {
       if (timer !== null) clearInterval(timer);
+      for (let tries = 0; tries < 500 && !uarts.every((one) => one.drained()); tries++) await wait(20);
       const sum = (of: keyof Uart["lost"]) => uarts.reduce((total, one) => total + one.lost[of], 0);
       const lost = { closed: sum("closed"), full: sum("full"), unplugged: sum("unplugged") };
       return { type: "hushed", said: uarts.map((one) => one.said), lost };

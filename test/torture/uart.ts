@@ -24,6 +24,7 @@ const LFLAG_AT = 12;
 const ICANON = 0o2;
 /** N_TTY_BUF_SIZE, less the byte that it never fills. */
 const KERNEL_BYTES = 4_095;
+const NEARLY_FULL_BYTES = 3_000;
 /** So long the kernel may take to carry bytes from one side of a pty to the other. */
 const SETTLE_MS = 3;
 
@@ -83,12 +84,15 @@ export class Uart {
     if (closed && !this.wasClosed) this.flush();
     this.wasClosed = closed;
     if (closed) return this.lose("closed", due);
-    const room = KERNEL_BYTES - this.waiting();
+    const before = this.waiting();
+    const room = KERNEL_BYTES - before;
     if (room <= 0) return this.lose("full", due);
     const taken = this.pty.say(streamOf(this.port, this.said, this.said + Math.min(room, due)));
     this.said += taken;
+    // Near the end of the buffer nothing may be under way in the kernel: what is said behind it must be lost, not late.
+    if (before > NEARLY_FULL_BYTES) this.settles(before + taken);
     // Lost only if the buffer is surely full: a reader may have made room in between, then it is said with the next tick.
-    if (due > taken && this.surelyFull()) this.lose("full", due - taken);
+    if (due > taken && this.settles(KERNEL_BYTES)) this.lose("full", due - taken);
   }
 
   end(): void {
@@ -124,9 +128,14 @@ export class Uart {
     closeSync(fd);
   }
 
-  private surelyFull(): boolean {
+  /** Nothing is left for the reader, and there is one. */
+  drained(): boolean {
+    return this.pty === null || (!this.closed() && this.waiting() === 0);
+  }
+
+  private settles(bytes: number): boolean {
     const limit = performance.now() + SETTLE_MS;
-    while (this.waiting() < KERNEL_BYTES) if (performance.now() > limit) return false;
+    while (this.waiting() < bytes) if (performance.now() > limit) return false;
     return true;
   }
 }
