@@ -8,7 +8,7 @@ export const RECORD_BYTES = 64;
 function recordAt(port: number, n: number): string {
   const head = `#${String(port).padStart(2, "0")} ${String(n).padStart(10, "0")} ${RECORD_BYTES} `;
   const seed = (Math.imul(n + 1, 2_654_435_761) ^ Math.imul(port + 1, 40_503)) >>> 0;
-  const filling = `${seed.toString(36)}-`.repeat(8).slice(0, RECORD_BYTES - head.length - 10);
+  const filling = `${seed.toString(36)}-`.repeat(RECORD_BYTES).slice(0, RECORD_BYTES - head.length - 10);
   const crc = crc32(head + filling)
     .toString(16)
     .padStart(8, "0");
@@ -97,7 +97,8 @@ function walk(stream: Buffer, from: number, data: Buffer, free: boolean) {
     }
     const next = /#\d\d (\d{10}) /.exec(data.toString("latin1", position, position + 4 * RECORD_BYTES));
     const target = next === null ? null : Number(next[1]) * RECORD_BYTES - next.index;
-    if (next === null || target === null) return { cursor, missing: missing + 1, repeated, at: at ?? cursor };
+    if (next === null || target === null || target + next.index >= stream.length)
+      return { cursor, missing: missing + 1, repeated, at: at ?? cursor };
     if (!fresh) at ??= cursor;
     if (!fresh && target + next.index >= cursor) missing += Math.max(1, target + next.index - cursor);
     else if (!fresh) repeated += cursor - target - next.index;
