@@ -145,7 +145,7 @@ function recordsOf(message: { topic: string; payload: Uint8Array }): Json[] {
 }
 
 function lineOf(record: Json, clocks: readonly ClockAt[]): string {
-  const { seq, boot, mono, kind, reply: _, intent, ...rest } = record;
+  const { seq, boot, mono, kind, reply: _, heads: __, intent, ...rest } = record;
   const clock = clocks.find((one) => one.boot === boot);
   const time =
     clock === undefined ? `boot ${boot} +${mono} ms` : new Date(clock.wall + (Number(mono) - clock.mono)).toISOString();
