@@ -264,7 +264,7 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
     consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow, capture }]): ConsoleConfig => {
-      const absolute = "path" in port ? { path: resolve(port.path) } : port;
+      const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
       return { name, port: absolute, baudRate, framing, flow, capture };
     }),
   };
