@@ -129,10 +129,11 @@ export const ser2net: Contender = {
     if (found === null) return null;
     const folder = folderIn(scratch, "ser2net");
     const file = join(folder, "ser2net.yaml");
-    const sockets = paths.map((_, index) => join(folder, `${portName(index)}.sock`));
+    const ports: number[] = [];
+    for (const _ of paths) ports.push(await freePort());
     const connections = paths.map(
       (path, index) => `connection: &${portName(index)}
-  accepter: unix(stream),${sockets[index]}
+  accepter: tcp,127.0.0.1,${ports[index]}
   connector: serialdev,${path},115200n81,local
   options: { trace-read: ${folder}/${portName(index)}.log, kickolduser: true }
 `,
