@@ -29,7 +29,8 @@ export function stepSite(
   route(turn, event);
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
-  publishChanges(turn, event);
+  // A gap changes nothing that is published, and a flood brings thousands of them.
+  if (event.type !== "console-gap") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
