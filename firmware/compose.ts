@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { loadSiteKey } from "../src/access/site-key.ts";
 import { signEd25519 } from "../src/access/sshsig.ts";
 import type { ConsoleConfig, SiteConfig } from "../src/config/config.ts";
-import { type Capture, createCapture, rxTrack } from "../src/console/capture.ts";
+import { type Capture, createCapture, rxTrack, txTrack } from "../src/console/capture.ts";
 import { createLocator, type Locator } from "../src/console/locator.ts";
 import type { Port } from "../src/console/port.ts";
 import { createSweeper, type Sweeper } from "../src/console/sweeper.ts";
@@ -27,7 +27,7 @@ import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
-import { nextStart, recoverDurable } from "../src/site/recover.ts";
+import { nextStart, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
@@ -141,11 +141,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
       watchSent: (via, console, from, to) => via !== "local" && shipper.watchSent(console, from, to),
     },
   });
-  const sweeper = createSweeper();
+  const sweeper = createSweeper(() => capture.behind());
   const locator = createLocator(monoMs, machineFiles());
-  const capture = captureOf({ config, simulated, journal, shipper, store, sweeper, locator, boot, emit });
+  const capture: Capture = captureOf({
+    ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, emit },
+  });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }),
+    edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -196,6 +198,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       reader.stop();
       shipper.stop();
       await capture.stop();
+      emit({ type: "stopping", heads: capture.heads() });
       await link.stop();
       running.stop();
       board?.stop();
@@ -220,7 +223,9 @@ function journalOptions(config: SiteConfig): Parameters<typeof openJournal>[0] {
   return {
     folder: join(config.data, "journal"),
     ...config.journal,
-    tracks: config.consoles.map(({ name }) => rxTrack(name)),
+    tracks: config.consoles.flatMap(({ name, capture }) =>
+      capture === "rx" ? [rxTrack(name)] : [rxTrack(name), txTrack(name)],
+    ),
   };
 }
 
@@ -268,6 +273,7 @@ interface CaptureParts {
   readonly simulated: SimulatedSite | null;
   readonly journal: Journal;
   readonly shipper: Shipper;
+  readonly durable: Durable;
   readonly store: FdStore;
   readonly sweeper: Sweeper;
   readonly locator: Locator;
@@ -276,16 +282,18 @@ interface CaptureParts {
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, shipper, boot, emit } = parts;
+  const { config, journal, shipper, durable, boot, emit } = parts;
+  const { tracks, records } = journal.recovered;
   return createCapture({
-    ports: config.consoles.map((console) => ({ name: console.name, port: portOf(console, parts) })),
+    ports: config.consoles.map((one) => ({ name: one.name, port: portOf(one, parts), tx: one.capture === "rx+tx" })),
     boot,
-    heads: journal.recovered.tracks,
+    before: durable.start === 0 ? null : { boot: durable.boot, heads: tracks, stopped: stoppedAt(records) },
     monoMs,
     append: (items, urgent) => {
       journal.appendCapture(items, urgent, monoMs());
       shipper.captured(items, urgent);
     },
+    written: journal.ping,
     emit,
   });
 }
@@ -297,13 +305,23 @@ function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: 
     return simulated.port(port.sim);
   }
   const keeper = keeperOf(store, console);
-  return createTtyPort({ locate: () => locator.locate(port), baudRate, framing, flow, keeper }, sweeper);
+  return createTtyPort({ locate: (haste) => locator.locate(port, haste), baudRate, framing, flow, keeper }, sweeper);
 }
 
 /** The name holds the settings: a terminal that was kept with others is opened anew. */
-function keeperOf(store: FdStore, { name, ship: _, ...settings }: ConsoleConfig): Keeper {
+function keeperOf(store: FdStore, { name, ship: _, capture: __, ...settings }: ConsoleConfig): Keeper {
   const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
+}
+
+/** Who is watched is read at once. */
+function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
+  return {
+    perform(effect) {
+      if (effect.type === "watch") capture.watch(effect.console, effect.untilMs);
+      reader.perform(effect);
+    },
+  };
 }
 
 interface Parts {

@@ -24,6 +24,8 @@ export interface ConsoleConfig {
   readonly framing: Framing;
   readonly flow: "none" | "rtscts" | "xonxoff";
   readonly ship: RawConsole["ship"];
+  /** Whether what is typed is recorded beside what the console says. */
+  readonly capture: "rx" | "rx+tx";
 }
 
 export interface SiteConfig {
@@ -234,9 +236,6 @@ function notYet(raw: RawSite): Problem[] {
       "powerRestore other than as-wired",
     ]);
   }
-  for (const [name, console] of Object.entries(raw.consoles)) {
-    later.push([`consoles.${name}.capture`, console.capture === "rx+tx", "capturing what is typed"]);
-  }
   for (const [name, device] of Object.entries(raw.devices)) {
     later.push([`devices.${name}.address`, device.address !== undefined, "probes of a device's address"]);
   }
@@ -262,9 +261,9 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
-    consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow, ship }]): ConsoleConfig => {
-      const absolute = "path" in port ? { path: resolve(port.path) } : port;
-      return { name, port: absolute, baudRate, framing, flow, ship };
+    consoles: Object.entries(raw.consoles).map(([name, { port, ...settings }]): ConsoleConfig => {
+      const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
+      return { name, port: absolute, ...settings };
     }),
   };
 }

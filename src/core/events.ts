@@ -66,6 +66,10 @@ export type Event =
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
   | ({ type: "console-line"; console: string } & ConsoleLine)
+  /** Declared loss in what a console said (`rx`) or was told (`tx`). */
+  | ({ type: "console-gap" } & ConsoleGap)
+  /** The last event of a clean end: offset of the next byte of each capture track. */
+  | { type: "stopping"; heads: Readonly<Record<string, number>> }
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
@@ -85,6 +89,16 @@ export interface AckedTrack {
 export interface ConsoleLine {
   readonly modem: Readonly<Record<string, boolean>> | null;
   readonly errors: Readonly<Record<string, number>> | null;
+}
+
+export interface ConsoleGap {
+  readonly console: string;
+  readonly track: "rx" | "tx";
+  readonly boot: number;
+  readonly offset: number;
+  readonly cause: string;
+  /** Bytes; null where nobody can know. */
+  readonly length: number | null;
 }
 
 export interface MachineFinding {

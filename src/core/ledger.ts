@@ -34,6 +34,19 @@ export type RecordBody =
   | { kind: "cancelled"; id: string; by: string; cancels: string; reply: Reply }
   | { kind: "ignored"; counts: Readonly<Record<string, number>> }
   | { kind: "console"; console: string; state: "up" | "down"; code: string | null; detail: string }
+  /** Declared loss: the newest of `count` gaps. All of them are in the capture ring. */
+  | {
+      kind: "gap";
+      console: string;
+      track: "rx" | "tx";
+      boot: number;
+      offset: number;
+      cause: string;
+      length: number | null;
+      count: number;
+    }
+  /** A clean end: what was read is recorded up to these offsets. */
+  | { kind: "stop"; start: number; heads: Readonly<Record<string, number>> }
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   | { kind: "config"; code: string; detail: string };

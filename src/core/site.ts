@@ -11,6 +11,7 @@ import {
   onWatch,
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
+import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
@@ -30,7 +31,8 @@ export function stepSite(
   route(turn, event);
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
-  publishChanges(turn, event);
+  // A gap changes nothing that is published, and a flood brings thousands of them.
+  if (event.type !== "console-gap") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
@@ -67,6 +69,11 @@ function route(turn: Turn, event: Event): void {
         turn.set({ consoles: { ...turn.state.consoles, [console]: { ...before, line: { modem, errors } } } });
       return;
     }
+    case "console-gap":
+      return onGap(turn, event);
+    case "stopping":
+      tellHeldGaps(turn, "all");
+      return turn.append([{ kind: "stop", start: turn.state.start, heads: event.heads }], { sync: true });
     case "link-changed":
       return onLink(turn, event);
     case "range-read":
@@ -79,6 +86,7 @@ function route(turn: Turn, event: Event): void {
       return onMachineChecked(turn, event.findings);
     case "tick":
       checkDeadlines(turn);
+      tellHeldGaps(turn, "due");
       return flushIgnored(turn);
     default:
       return unreachable(event);
@@ -187,6 +195,18 @@ function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }
   turn.append([{ kind: "console", console, state, code, detail }], { sync: false });
 }
 
+function onGap(turn: Turn, { type: _, ...gap }: Extract<Event, { type: "console-gap" }>): void {
+  const { limits, tell } = takeGap(turn.state.gaps, gap, turn.nowMs);
+  turn.set({ gaps: limits });
+  if (tell !== null) turn.append([{ kind: "gap", ...tell }], { sync: false });
+}
+
+function tellHeldGaps(turn: Turn, which: "due" | "all"): void {
+  const { limits, tell } = dueGaps(turn.state.gaps, turn.nowMs, which === "all");
+  turn.set({ gaps: limits });
+  for (const gap of tell) turn.append([{ kind: "gap", ...gap }], { sync: false });
+}
+
 function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): void {
   const { connection, state, detail } = event;
   turn.set({ links: { ...turn.state.links, [connection]: { state, detail, sinceMs: turn.nowMs } } });
@@ -226,5 +246,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
     times.push(wakeAtMs ?? nowMs + AGREE_MS);
   }
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
+  const gapMs = nextGapMs(state.gaps);
+  if (gapMs !== null) times.push(gapMs);
   return times.length === 0 ? null : Math.min(...times);
 }

@@ -1,5 +1,6 @@
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
+import type { GapLimits } from "./gaps.ts";
 import {
   applyRecord,
   type Durable,
@@ -101,6 +102,7 @@ export interface SiteState {
   readonly asked: readonly Asked[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
+  readonly gaps: GapLimits;
   readonly items: Readonly<Record<string, { rev: number; json: string }>>;
   readonly nextToken: number;
 }
@@ -141,6 +143,7 @@ export const EMPTY_STATE: SiteState = {
   machine: [],
   ignored: {},
   ignoredFlushMs: null,
+  gaps: {},
   items: {},
   nextToken: 1,
 };
