@@ -1,11 +1,10 @@
+import { PANIC_BEGINS, PANIC_WORDS } from "../core/panic.ts";
+
 /** Finds the last words of a kernel in a stream of bytes, also where they are cut in two. */
 
-const WORDS = ["panic", "oops", "watchdog", "fatal exception", "traceback"];
-/** Not inside a word, such as `debug:`. */
-const ALONE = ["bug:"];
 const BEFORE = ["\n", "\r", "\t", " ", "]"];
 
-const PATTERNS = [...WORDS, ...ALONE.flatMap((word) => BEFORE.map((char) => `${char}${word}`))];
+const PATTERNS = [...PANIC_WORDS, ...PANIC_BEGINS.flatMap((word) => BEFORE.map((char) => `${char}${word}`))];
 
 /** One automaton for all words (Aho and Corasick): a table of states by byte; the last state means found. */
 const TABLE = build(PATTERNS);
