@@ -11,6 +11,17 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
   },
   log: { summary: "what a console said", load: () => import("./operator/cli/log.ts") },
   events: { summary: "what a site decided and what happened to it", load: () => import("./operator/cli/events.ts") },
+  collect: {
+    summary: "the receiving side: store what sites ship, and say what is missing",
+    load: async () => {
+      const [{ collectCommand }, { lockFile }, { notify }] = await Promise.all([
+        import("./operator/cli/collect.ts"),
+        import("./linux/flock.ts"),
+        import("./linux/notify.ts"),
+      ]);
+      return { command: collectCommand({ lockFile, notify }) };
+    },
+  },
   trust: {
     summary: "who may do what: init, add, role, revoke, site, sign, push, show",
     load: () => import("./operator/cli/trust.ts"),

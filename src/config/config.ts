@@ -23,6 +23,9 @@ export interface ConsoleConfig {
   readonly baudRate: number;
   readonly framing: Framing;
   readonly flow: "none" | "rtscts" | "xonxoff";
+  readonly ship: RawConsole["ship"];
+  /** Whether what is typed is recorded beside what the console says. */
+  readonly capture: "rx" | "rx+tx";
 }
 
 export interface SiteConfig {
@@ -226,10 +229,6 @@ function notYet(raw: RawSite): Problem[] {
     ["access.forwards", (raw.access?.forwards.length ?? 0) > 0, "forwards"],
     ["access.listeners", (raw.access?.listeners.length ?? 0) > 0, "network listeners"],
   ];
-  for (const [name, console] of Object.entries(raw.consoles)) {
-    later.push([`consoles.${name}.ship`, console.ship === "always", "shipping without a watcher"]);
-    later.push([`consoles.${name}.capture`, console.capture === "rx+tx", "capturing what is typed"]);
-  }
   return later.flatMap(([where, present, what]) =>
     present ? [{ where, what: `not yet: ${what}`, todo: "Take it out until a version that has it." }] : [],
   );
@@ -252,9 +251,9 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
-    consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow }]): ConsoleConfig => {
-      const absolute = "path" in port ? { path: resolve(port.path) } : port;
-      return { name, port: absolute, baudRate, framing, flow };
+    consoles: Object.entries(raw.consoles).map(([name, { port, ...settings }]): ConsoleConfig => {
+      const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
+      return { name, port: absolute, ...settings };
     }),
   };
 }

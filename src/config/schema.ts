@@ -55,7 +55,8 @@ const hub = z
 const part = { interface: z.int().min(0).optional(), channel: z.int().min(0).optional() };
 
 const port = z.union([
-  z.strictObject({ path }),
+  // What must sit there: a stranger is not opened.
+  z.strictObject({ path, usb: usb.optional(), serial: z.string().min(1).optional() }),
   z.strictObject({ sim: name }),
   z.strictObject({ usb, serial: z.string().min(1).optional(), ...part }),
   z.strictObject({ hub, usb: usb.optional(), ...part }),

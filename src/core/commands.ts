@@ -93,7 +93,15 @@ export function onRangeRead(turn: Turn, event: Extract<Event, { type: "range-rea
   if (!event.result.ok) return void reject(turn, asked.via, asked.id, { code: event.result.code, detail: "" });
   const { detail } = event.result;
   const clock = turn.state.durable.clocks.find((one) => one.boot === detail.boot) ?? null;
-  turn.reply(asked.via, { ...detail, clock, clocks: turn.state.durable.clocks, id: asked.id, phase: "result" });
+  // The site signs its own boot under `boot`: which one the range is of has a name of its own.
+  turn.reply(asked.via, {
+    ...detail,
+    ofBoot: detail.boot ?? null,
+    clock,
+    clocks: turn.state.durable.clocks,
+    id: asked.id,
+    phase: "result",
+  });
 }
 
 export function onWatch(turn: Turn, event: Arrived, command: Of<"watch">): void {

@@ -1,3 +1,4 @@
+import { onAck } from "./acks.ts";
 import { onActorOrdered } from "./actors.ts";
 import { checkMismatches, mismatchWakes } from "./alarms.ts";
 import { settleAnswer } from "./answers.ts";
@@ -14,6 +15,8 @@ import {
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
 import { drivenPower, observedPower } from "./facts.ts";
+import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
+import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
 import { restorePower } from "./restore.ts";
@@ -34,13 +37,11 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
-  publishChanges(turn, event);
+  // A gap changes nothing that is published, and a flood brings thousands of them.
+  if (event.type !== "console-gap") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
-
-/** At most one record a minute tells of what an unauthenticated sender provoked. */
-const IGNORED_EVERY_MS = 60_000;
 
 function route(turn: Turn, event: Event): void {
   switch (event.type) {
@@ -50,6 +51,8 @@ function route(turn: Turn, event: Event): void {
       return onCommand(turn, event);
     case "message-ignored":
       return onIgnored(turn, event);
+    case "ack-arrived":
+      return onAck(turn, event);
     case "append-finished": {
       const { token, ok } = event;
       const recording = turn.state.recordings.find((one) => one.token === token);
@@ -64,8 +67,6 @@ function route(turn: Turn, event: Event): void {
       return onRelayDriven(turn, event);
     case "input-sensed":
       return onInput(turn, event.input, event.present);
-    case "stopping":
-      return turn.append([{ kind: "stop", towards: event.towards }], { sync: true });
     case "life-sensed":
       return turn.set({ heard: { ...turn.state.heard, [event.source]: turn.nowMs } });
     case "actor-ordered":
@@ -81,6 +82,13 @@ function route(turn: Turn, event: Event): void {
         turn.set({ consoles: { ...turn.state.consoles, [console]: { ...before, line: { modem, errors } } } });
       return;
     }
+    case "console-gap":
+      return onGap(turn, event);
+    case "stopping": {
+      const { heads, towards } = event;
+      tellHeldGaps(turn, "all");
+      return turn.append([{ kind: "stop", start: turn.state.start, heads, towards }], { sync: true });
+    }
     case "link-changed":
       return onLink(turn, event);
     case "range-read":
@@ -93,6 +101,7 @@ function route(turn: Turn, event: Event): void {
       return onMachineChecked(turn, event.findings);
     case "tick":
       checkDeadlines(turn);
+      tellHeldGaps(turn, "due");
       return flushIgnored(turn);
     default:
       return unreachable(event);
@@ -196,20 +205,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
 }
 
 function onIgnored(turn: Turn, event: Extract<Event, { type: "message-ignored" }>): void {
-  const count = (turn.state.ignored[event.code] ?? 0) + 1;
-  const ignoredFlushMs = turn.state.ignoredFlushMs ?? turn.nowMs;
-  turn.set({ ignored: { ...turn.state.ignored, [event.code]: count }, ignoredFlushMs });
   if (event.id !== null) reject(turn, event.via, event.id, { code: event.code, detail: "" });
-  flushIgnored(turn);
-}
-
-/** The first one is told at once, the rest once a minute. */
-function flushIgnored(turn: Turn): void {
-  const { ignored, ignoredFlushMs } = turn.state;
-  if (ignoredFlushMs === null || turn.nowMs < ignoredFlushMs) return;
-  if (Object.keys(ignored).length === 0) return turn.set({ ignoredFlushMs: null });
-  turn.append([{ kind: "ignored", counts: ignored }], { sync: false });
-  turn.set({ ignored: {}, ignoredFlushMs: turn.nowMs + IGNORED_EVERY_MS });
+  ignore(turn, event.code);
 }
 
 function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }>): void {
@@ -220,6 +217,18 @@ function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }
   turn.set({ consoles: { ...turn.state.consoles, [console]: { state, code, detail, sinceMs } } });
   if (same) return;
   turn.append([{ kind: "console", console, state, code, detail }], { sync: false });
+}
+
+function onGap(turn: Turn, { type: _, ...gap }: Extract<Event, { type: "console-gap" }>): void {
+  const { limits, tell } = takeGap(turn.state.gaps, gap, turn.nowMs);
+  turn.set({ gaps: limits });
+  if (tell !== null) turn.append([{ kind: "gap", ...tell }], { sync: false });
+}
+
+function tellHeldGaps(turn: Turn, which: "due" | "all"): void {
+  const { limits, tell } = dueGaps(turn.state.gaps, turn.nowMs, which === "all");
+  turn.set({ gaps: limits });
+  for (const gap of tell) turn.append([{ kind: "gap", ...gap }], { sync: false });
 }
 
 function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): void {
@@ -262,5 +271,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
   }
   times.push(...mismatchWakes(state));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
+  const gapMs = nextGapMs(state.gaps);
+  if (gapMs !== null) times.push(gapMs);
   return times.length === 0 ? null : Math.min(...times);
 }

@@ -59,6 +59,7 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
   all["site/links"] = { ...state.links };
   all["site/machine"] = { findings: state.machine };
+  all["site/receivers"] = Object.fromEntries(state.receivers.map(({ name, by, via }) => [name, { by, via }]));
   all["site/clock"] = { trust: state.clock?.trust ?? "none" };
   return all;
 }
@@ -90,6 +91,9 @@ export function stateView(state: SiteState, nowMs: number, items = revise(state,
     const [group = "", name = ""] = path.split("/");
     groups[group] = { ...groups[group], [name]: { rev, ...item } };
   }
+  // Beside the item, not in it: it would be published anew with each acknowledgement.
+  const heard = Object.fromEntries(state.receivers.map(({ name, heardMs }) => [name, heardMs]));
+  groups.site = { ...groups.site, heard };
   const pending = state.sequences.map((sequence) => ({
     ...pendingOf(sequence, nowMs),
     outlets: sequence.intent.outlets,

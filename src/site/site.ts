@@ -4,7 +4,7 @@ import { EMPTY_STATE, type SiteState } from "../core/state.ts";
 import { encodeEnvelope } from "../protocol/envelope.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
 import type { Clock, Edges, Emit, Incoming, Keys, LogLine } from "./edges.ts";
-import { receive } from "./inbox.ts";
+import { type Inbox, receive } from "./inbox.ts";
 
 /** One site: events in, a pure decision, effects out. */
 export interface Site {
@@ -31,7 +31,10 @@ export interface SiteOptions {
 export function createSite(options: SiteOptions): Site {
   const { edges, clock, keys, entropy, log, started } = options;
   const root = siteRoot(started.plan.fleet, started.plan.site);
-  const commandTopic = topicText(root, { name: "dn/command" });
+  const topics: Inbox = {
+    commandTopic: topicText(root, { name: "dn/command" }),
+    ackTopic: topicText(root, { name: "dn/ack" }),
+  };
   const inbox: Event[] = [];
   let state = EMPTY_STATE;
   let running = false;
@@ -76,16 +79,26 @@ export function createSite(options: SiteOptions): Site {
         return edges.relays.perform(effect);
       case "reply": {
         const topic = topicText(root, { name: "up/reply" });
-        return edges.link.publish({ to: effect.via, topic, payload: statement(topic, effect.reply), retained: false });
+        return void edges.link.publish({
+          to: effect.via,
+          topic,
+          payload: statement(topic, effect.reply),
+          retained: false,
+        });
       }
       case "publish": {
         const topic = topicText(root, { name: `up/${effect.topic}` });
-        return edges.link.publish({ to: effect.to, topic, payload: statement(topic, effect.body), retained: true });
+        return void edges.link.publish({
+          to: effect.to,
+          topic,
+          payload: statement(topic, effect.body),
+          retained: true,
+        });
       }
       case "publish-events": {
         const topic = topicText(root, { name: "up/event" });
         const payload = Buffer.from(JSON.stringify({ records: effect.records }));
-        return edges.link.publish({ to: "all", topic, payload, retained: false });
+        return void edges.link.publish({ to: "all", topic, payload, retained: false });
       }
       case "store-trust":
         return edges.trust.perform(effect);
@@ -94,6 +107,8 @@ export function createSite(options: SiteOptions): Site {
       case "read-range":
       case "watch":
         return edges.reader.perform(effect);
+      case "acknowledged":
+        return edges.shipper?.perform(effect);
       case "set-fault":
         return edges.faults === null
           ? emit({ type: "fault-set", token: effect.token, ok: false, detail: "this board is not simulated" })
@@ -108,7 +123,7 @@ export function createSite(options: SiteOptions): Site {
   emit(started);
   return {
     emit,
-    receive: (message) => emit(receive(message, commandTopic, keys, entropy)),
+    receive: (message) => emit(receive(message, topics, keys, entropy)),
     state: () => state,
     turns: () => turns,
     stop() {

@@ -96,8 +96,13 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
 }
 
 /** The controller as a site runs it; resolves when it says that it is ready. */
-export async function startController(scratch: Scratch, config: string): Promise<Program> {
-  const program = scratch.start("node", [TOWPATH, "controller", "--config", config, "--quiet"]);
+export async function startController(
+  scratch: Scratch,
+  config: string,
+  before: readonly string[] = [],
+): Promise<Program> {
+  const [first = "node", ...rest] = [...before, "node", TOWPATH, "controller", "--config", config, "--quiet"];
+  const program = scratch.start(first, rest);
   await until("a ready controller", () => /^ready$/m.test(program.log()), program, 2);
   return program;
 }

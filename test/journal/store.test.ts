@@ -159,7 +159,7 @@ describe("the journal", () => {
           return true;
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 80 },
     );
   });
 
@@ -172,6 +172,7 @@ describe("the journal", () => {
     expect(() => ledger(store, 1, 2)).toThrow("EIO");
     disk.fault = null;
     store.appendCapture([data("a/rx", 10, "after")]);
+    store.drain();
     expect(textOf(store, "a/rx")).toBe("good held after");
     expect(store.readLedger(0, 9, 9)).toHaveLength(1);
   });
@@ -191,6 +192,7 @@ describe("the journal", () => {
       offset += big.length;
     }
     disk.fault = null;
+    store.sync("capture");
     store.appendCapture([data("a/rx", offset, "after")]);
     const { bytes = 0, gaps = 0 } = store.stat()["a/rx"] ?? {};
     const range = store.readCapture("a/rx", 5, 0, offset + 5, 1);

@@ -4,6 +4,7 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { Certificates } from "../certificates.ts";
 
 /** Real programs for scenarios: controllers, brokers, keys, the command line. All end with the test. */
 
@@ -129,73 +130,10 @@ export async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-export interface Certificates {
-  readonly ca: string;
-  readonly server: { cert: string; key: string };
-  readonly site: { cert: string; key: string };
-  readonly operator: { cert: string; key: string };
-}
-
-/** A small CA of our own, and a certificate each for the broker, the site and the operator. */
-export function makeCertificates(folder: string): Certificates {
-  const openssl = (args: readonly string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
-  openssl([
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-days",
-    "30",
-    "-subj",
-    "/CN=test ca",
-    "-keyout",
-    "ca.key",
-    "-out",
-    "ca.pem",
-  ]);
-  const issue = (name: string) => {
-    writeFileSync(join(folder, `${name}.ext`), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-    openssl([
-      "req",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      `/CN=${name}`,
-      "-keyout",
-      `${name}.key`,
-      "-out",
-      `${name}.csr`,
-    ]);
-    openssl([
-      "x509",
-      "-req",
-      "-in",
-      `${name}.csr`,
-      "-CA",
-      "ca.pem",
-      "-CAkey",
-      "ca.key",
-      "-CAcreateserial",
-      "-days",
-      "30",
-      "-extfile",
-      `${name}.ext`,
-      "-out",
-      `${name}.pem`,
-    ]);
-    return { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
-  };
-  return { ca: join(folder, "ca.pem"), server: issue("broker"), site: issue("site"), operator: issue("operator") };
-}
-
 export interface TestBroker {
   readonly port: number;
+  /** To stop, stall or kill it. */
+  readonly child: ChildProcess;
   stop(): Promise<void>;
 }
 
@@ -220,6 +158,7 @@ export async function startMosquitto(
   );
   return {
     port,
+    child: broker.child,
     async stop() {
       broker.child.kill("SIGTERM");
       await broker.ended;

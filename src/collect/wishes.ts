@@ -1,0 +1,58 @@
+import type { Wish } from "./asking.ts";
+import type { EventsIntake } from "./events-intake.ts";
+import type { Hole } from "./intake.ts";
+import type { Track, Tracks } from "./tracks.ts";
+
+/** What to ask a site for next, most urgent first. Pure: nothing is sent here. */
+
+export interface Patience {
+  /** What was lost on the way may be sent again by the site itself. */
+  readonly tornMs: number;
+  /** What was not sent yet may only wait for its batch. */
+  readonly tailMs: number;
+}
+
+export const PATIENCE: Patience = { tornMs: 2_000, tailMs: 90_000 };
+
+export function nextWish(
+  tracks: Tracks,
+  events: EventsIntake,
+  rangeBytes: number,
+  nowMs: number,
+  patience: Patience,
+): Wish | null {
+  const ledger = events.hole();
+  if (ledger !== null && nowMs - ledger.since >= (ledger.torn ? patience.tornMs : patience.tailMs))
+    return { console: null, way: "rx", range: { boot: 0, from: ledger.from, to: ledger.to } };
+  const torn = firstHole(tracks, nowMs, (_track, hole) => (hole.torn ? patience.tornMs : null));
+  if (torn !== null) return rangeWish(torn, rangeBytes);
+  const probe = tracks.all.find(({ probeAt }) => probeAt !== null && nowMs >= probeAt);
+  if (probe !== undefined) return { console: probe.console, way: probe.way, range: null };
+  const tail = firstHole(tracks, nowMs, (track) => (track.pulled ? 0 : patience.tailMs));
+  return tail === null ? null : rangeWish(tail, rangeBytes);
+}
+
+interface Found {
+  readonly track: Track;
+  readonly hole: Hole;
+}
+
+function firstHole(
+  tracks: Tracks,
+  nowMs: number,
+  patienceMs: (track: Track, hole: Hole) => number | null,
+): Found | null {
+  for (const track of tracks.all) {
+    for (const hole of track.intake.holes()) {
+      const wait = patienceMs(track, hole);
+      const since = hole.torn ? hole.since : Math.max(hole.since, track.intake.progressAt(hole.boot));
+      if (wait !== null && nowMs - since >= wait) return { track, hole };
+    }
+  }
+  return null;
+}
+
+function rangeWish({ track, hole: { boot, from, to } }: Found, rangeBytes: number): Wish {
+  const { console, way } = track;
+  return { console, way, range: { boot, from, to: Math.min(to, from + rangeBytes) } };
+}

@@ -1,0 +1,130 @@
+import { type Gap, gapOf, textOf } from "./range.ts";
+import { KIND, type StoredRecord } from "./record.ts";
+import type { Segment } from "./segment.ts";
+
+/** What each capture segment holds of which track: kept as it is written, read when it is first asked for. */
+
+export interface Span {
+  readonly track: number;
+  readonly boot: number;
+  readonly first: number;
+  next: number;
+  bytes: number;
+  gaps: number;
+  readonly firstMonoMs: number;
+}
+
+/** Where a track stood when a segment began. */
+export interface Claim {
+  readonly name: string;
+  readonly track: number;
+  readonly head: { readonly boot: number; readonly next: number } | null;
+}
+
+export interface Contents {
+  readonly spans: Span[];
+  readonly claims: readonly Claim[];
+}
+
+export class Spans {
+  private readonly known = new Map<string, Contents>();
+
+  has(segment: Segment): boolean {
+    return this.known.has(keyOf(segment));
+  }
+
+  of(segment: Segment, read: (segment: Segment) => Iterable<StoredRecord>): Contents {
+    const known = this.known.get(keyOf(segment));
+    if (known !== undefined) return known;
+    const contents = this.begin(segment);
+    for (const record of read(segment)) note(contents, record);
+    return contents;
+  }
+
+  /** A record that was just written. */
+  note(segment: Segment, record: StoredRecord): void {
+    note(this.known.get(keyOf(segment)) ?? this.begin(segment), record);
+  }
+
+  /** A recycled segment has a new generation under an old name: what it held is gone. */
+  keepOnly(segments: readonly Segment[]): void {
+    const living = new Set(segments.map(keyOf));
+    for (const key of this.known.keys()) if (!living.has(key)) this.known.delete(key);
+  }
+
+  private begin(segment: Segment): Contents {
+    const contents = { spans: [], claims: claimsOf(segment.head.payload) };
+    this.known.set(keyOf(segment), contents);
+    return contents;
+  }
+}
+
+export const NOTHING: Contents = { spans: [], claims: [] };
+
+/** What segments hold together in which some records stand twice; they come in order of their positions. */
+export function mergedContents(claims: readonly Claim[], records: Iterable<StoredRecord>): Contents {
+  const contents: Contents = { spans: [], claims: latest(claims) };
+  const last = new Map<string, { readonly record: StoredRecord; readonly next: number }>();
+  for (const record of records) {
+    if (record.kind !== KIND.data && record.kind !== KIND.gap) continue;
+    const key = `${record.track}@${record.boot}`;
+    const before = last.get(key);
+    if (before !== undefined && isSame(before, record)) continue;
+    note(contents, record);
+    const span = contents.spans.find((one) => one.track === record.track && one.boot === record.boot);
+    if (span !== undefined && before !== undefined && record.position > before.next) span.gaps++;
+    last.set(key, { record, next: span?.next ?? 0 });
+  }
+  return contents;
+}
+
+/** How far each track had come at the latest of them. */
+function latest(claims: readonly Claim[]): Claim[] {
+  const most = new Map<string, Claim>();
+  for (const claim of claims) {
+    const key = `${claim.track}@${claim.head?.boot}`;
+    if ((claim.head?.next ?? 0) >= (most.get(key)?.head?.next ?? 0)) most.set(key, claim);
+  }
+  return [...most.values()];
+}
+
+function isSame({ record, next }: { record: StoredRecord; next: number }, again: StoredRecord): boolean {
+  if (again.kind === KIND.data) return again.position < next;
+  return record.position === again.position && record.kind === again.kind && record.monoMs === again.monoMs;
+}
+
+/** What missing offsets that show at the begin of segments or in them come from. */
+export function causeOf(group: readonly Segment[], following: Segment | undefined): Gap["cause"] {
+  return group.some(({ head }) => head.early) && wereUnsynced(following) ? "crash" : "corrupt";
+}
+
+/** Whether a power cut may have found what stood before the segments before this one half written. */
+export function wereUnsynced(following: Segment | undefined): boolean {
+  return following === undefined || following.head.lagging;
+}
+
+export function claimsOf(payload: Uint8Array): Claim[] {
+  const { tracks } = JSON.parse(textOf(payload)) as { tracks: [string, number, Claim["head"]][] };
+  return tracks.map(([name, track, head]) => ({ name, track, head }));
+}
+
+function note({ spans }: Contents, record: StoredRecord): void {
+  if (record.kind !== KIND.data && record.kind !== KIND.gap) return;
+  const { track, boot, position, monoMs } = record;
+  const bytes = record.kind === KIND.data ? record.payload.length : 0;
+  const gaps = record.kind === KIND.gap ? 1 : 0;
+  const next = position + (record.kind === KIND.data ? bytes : (gapOf(record).length ?? 0));
+  const before = spans.find((one) => one.track === track && one.boot === boot);
+  if (before === undefined) {
+    spans.push({ track, boot, first: position, next, bytes, gaps, firstMonoMs: monoMs });
+    return;
+  }
+  // In place: this is done for every record.
+  before.next = Math.max(before.next, next);
+  before.bytes += bytes;
+  before.gaps += gaps;
+}
+
+function keyOf(segment: Segment): string {
+  return `${segment.name}@${segment.generation}`;
+}
