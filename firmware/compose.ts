@@ -12,7 +12,7 @@ import { createTtyPort, type Keeper } from "../src/console/tty-port.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
-import { writeWhole } from "../src/disk/disk.ts";
+import { inputOf } from "../src/core/plan.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
@@ -22,7 +22,7 @@ import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
 import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
-import { createRelayBank, type Lines, type RelayBank } from "../src/power/bank.ts";
+import { createRelayBank, type Lines } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
@@ -30,12 +30,15 @@ import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
 import { nextStart, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
+import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
+import { powerWas, shuttingDown } from "./power-was.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
+import { edgesOf } from "./site-edges.ts";
 import { StartRefused } from "./start-refused.ts";
-import { keepTrust, loadTrust, storedTrust, verifier } from "./trust-file.ts";
+import { keepTrust, loadTrust, verifier } from "./trust-file.ts";
 
 /** The only file that picks real edges: one site from its config, running. */
 
@@ -143,8 +146,9 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   const sweeper = createSweeper(() => capture.behind());
   const locator = createLocator(monoMs, machineFiles());
+  const life = watchLife(config.plan, monoMs, emit);
   const capture: Capture = captureOf({
-    ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, emit },
+    ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, life, emit },
   });
   site = createSite({
     edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
@@ -163,6 +167,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       configSha256: config.sha256,
       tracks: journal.recovered.tracks,
       lines: bank.levels(),
+      power: powerWas(machineFiles()),
       trust: trust.offers,
       notes: [...options.notes, ...owedNotes(missing), ...trust.notes, ...(board?.notes ?? [])],
     },
@@ -195,10 +200,11 @@ export async function startController(options: ComposeOptions): Promise<Controll
     async stop() {
       clearInterval(clockTimer);
       machine.stop();
+      life.stop();
       reader.stop();
       shipper.stop();
       await capture.stop();
-      emit({ type: "stopping", heads: capture.heads() });
+      emit({ type: "stopping", heads: capture.heads(), towards: shuttingDown() });
       await link.stop();
       running.stop();
       board?.stop();
@@ -268,6 +274,16 @@ function telemetryOf(
   return { to: "all", topic, payload, retained: false };
 }
 
+/** Who is watched is read at once. */
+function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
+  return {
+    perform(effect) {
+      if (effect.type === "watch") capture.watch(effect.console, effect.untilMs);
+      reader.perform(effect);
+    },
+  };
+}
+
 interface CaptureParts {
   readonly config: SiteConfig;
   readonly simulated: SimulatedSite | null;
@@ -278,11 +294,12 @@ interface CaptureParts {
   readonly sweeper: Sweeper;
   readonly locator: Locator;
   readonly boot: number;
+  readonly life: Life;
   readonly emit: (event: Event) => void;
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, shipper, durable, boot, emit } = parts;
+  const { config, journal, shipper, durable, boot, life, emit } = parts;
   const { tracks, records } = journal.recovered;
   return createCapture({
     ports: config.consoles.map((one) => ({ name: one.name, port: portOf(one, parts), tx: one.capture === "rx+tx" })),
@@ -290,6 +307,7 @@ function captureOf(parts: CaptureParts): Capture {
     before: durable.start === 0 ? null : { boot: durable.boot, heads: tracks, stopped: stoppedAt(records) },
     monoMs,
     append: (items, urgent) => {
+      life.spoke(items);
       journal.appendCapture(items, urgent, monoMs());
       shipper.captured(items, urgent);
     },
@@ -314,76 +332,9 @@ function keeperOf(store: FdStore, { name, ship: _, capture: __, ...settings }: C
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
 }
 
-/** Who is watched is read at once. */
-function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
-  return {
-    perform(effect) {
-      if (effect.type === "watch") capture.watch(effect.console, effect.untilMs);
-      reader.perform(effect);
-    },
-  };
-}
-
-interface Parts {
-  readonly config: SiteConfig;
-  readonly journal: Journal;
-  readonly bank: RelayBank;
-  readonly link: Link;
-  readonly reader: Edges["reader"];
-  readonly shipper: Shipper;
-  readonly simulated: SimulatedSite | null;
-  readonly emit: (event: Event) => void;
-}
-
-function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
-  return {
-    journal: {
-      perform({ records, durable, sync, token }) {
-        const lines = records.map((record) => ({
-          seq: record.seq,
-          boot: record.boot,
-          mono: record.mono,
-          json: JSON.stringify(record),
-        }));
-        journal.appendLedger(lines, JSON.stringify(durable), sync, token);
-        const [first] = lines;
-        if (first !== undefined) shipper.recorded(first.seq, first.seq + lines.length);
-      },
-    },
-    relays: {
-      perform({ token, relay, energised }) {
-        const result = bank.set(relay, energised);
-        setImmediate(() => emit({ type: "relay-driven", token, ...result }));
-      },
-    },
-    trust: {
-      perform({ token, envelope }) {
-        let ok = true;
-        try {
-          writeWhole(storedTrust(config), envelope);
-        } catch {
-          ok = false;
-        }
-        setImmediate(() => emit({ type: "trust-stored", token, ok }));
-      },
-    },
-    reader,
-    shipper,
-    faults: simulated && {
-      perform({ token, subject, fault }) {
-        const refused = simulated.fault(subject, fault);
-        setImmediate(() =>
-          emit({ type: "fault-set", token, ok: refused === null, detail: refused ?? `${subject}: ${fault}` }),
-        );
-      },
-    },
-    link,
-  };
-}
-
 /** Inputs that an outlet observes: told as they stand, then at each change. */
 function senseInputs(config: SiteConfig, simulated: SimulatedSite, emit: (event: Event) => void): void {
-  const used = new Set(Object.values(config.plan.outlets).flatMap((outlet) => outlet.observe?.input ?? []));
+  const used = new Set(Object.values(config.plan.outlets).flatMap(({ observe }) => inputOf(observe) ?? []));
   const sense = (relay: number, present: boolean): void => {
     if (used.has(`s${relay}`)) emit({ type: "input-sensed", input: `s${relay}`, present });
   };

@@ -1,5 +1,6 @@
 import type { SiteConfig } from "../src/config/config.ts";
 import type { Code } from "../src/core/codes.ts";
+import { inputOf } from "../src/core/plan.ts";
 import type { FdStore } from "../src/linux/fd-store.ts";
 import type { GpioKernel } from "../src/linux/gpio.ts";
 import type { Lines } from "../src/power/bank.ts";
@@ -68,7 +69,7 @@ function relayLines({ plan, board }: SiteConfig): RelayLine[] {
 }
 
 function inputLines({ plan, board }: SiteConfig): InputLine[] {
-  const used = new Set(Object.values(plan.outlets).flatMap(({ observe }) => observe?.input ?? []));
+  const used = new Set(Object.values(plan.outlets).flatMap(({ observe }) => inputOf(observe) ?? []));
   return [...used].flatMap((input): InputLine[] => {
     const wire = board.inputs[input];
     return wire === undefined ? [] : [{ input, ...wire }];

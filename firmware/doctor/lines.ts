@@ -1,4 +1,5 @@
 import type { SiteConfig } from "../../src/config/config.ts";
+import { inputOf } from "../../src/core/plan.ts";
 import { type Facts, findService, type Service, settingIn, systemdVersion } from "./facts.ts";
 import { type Finding, finding, ok } from "./finding.ts";
 
@@ -39,8 +40,9 @@ function usedLines({ plan, board }: SiteConfig): UsedLine[] {
     return wire === undefined ? [] : [{ chip: wire.chip, line: wire.line, what: `relay ${relay} of ${name}` }];
   });
   const inputs = Object.values(plan.outlets).flatMap(({ name, observe }) => {
-    const wire = observe === null ? undefined : board.inputs[observe.input];
-    return wire === undefined ? [] : [{ chip: wire.chip, line: wire.line, what: `input ${observe?.input} of ${name}` }];
+    const input = inputOf(observe);
+    const wire = input === null ? undefined : board.inputs[input];
+    return wire === undefined ? [] : [{ chip: wire.chip, line: wire.line, what: `input ${input} of ${name}` }];
   });
   return [...relays, ...inputs];
 }

@@ -38,6 +38,10 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
   }
   for (const circle of circles(raw))
     add(`devices.${circle[0]}.after`, `a circle: ${circle.join(" → ")}`, "Break the circle.");
+  interlockProblems(raw, add, known);
+  for (const [name, { observe }] of Object.entries(raw.outlets)) {
+    if (observe !== undefined && "console" in observe) witnessProblems(raw, name, observe.console, add);
+  }
   known("controller.poweredBy", poweredBy(raw), raw.outlets, "outlet");
   known("controller.path", raw.controller?.path ?? [], raw.outlets, "outlet");
   for (const [name, one] of Object.entries(raw.consoles)) {
@@ -55,6 +59,34 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
   return problems;
 }
 
+type Known = (where: string, names: readonly string[], all: object, what: string) => void;
+
+/** Two that are never both on must not be put on by wiring or by a power cut either. */
+function interlockProblems(raw: RawSite, add: Add, known: Known): void {
+  for (const [index, group] of raw.interlocks.entries()) {
+    const where = `interlocks.${index}`;
+    known(where, group, raw.outlets, "outlet");
+    const twiceNamed = group.find((name, at) => group.indexOf(name) !== at);
+    if (twiceNamed !== undefined) add(where, `"${twiceNamed}" is named twice`, "Name each outlet once.");
+    const nc = group.filter((name) => raw.outlets[name]?.contact === "nc");
+    if (nc.length > 1)
+      add(where, `${nc.join(" and ")} are both on whenever the controller is off`, "Wire all but one of them to NO.");
+    const wanted = group.filter((name) => raw.outlets[name]?.powerRestore === "always-on");
+    if (wanted.length > 1)
+      add(where, `${wanted.join(" and ")} are both always-on after a power cut`, "Let one of them be always-on.");
+  }
+}
+
+/** A console tells of an outlet only when it is that of a device which the outlet feeds. */
+function witnessProblems(raw: RawSite, outlet: string, console: string, add: Add): void {
+  const where = `outlets.${outlet}.observe.console`;
+  if (!Object.hasOwn(raw.consoles, console))
+    return add(where, `there is no console "${console}"`, "Define it under consoles:, or correct the name.");
+  const owner = Object.values(raw.devices).find((device) => device.consoles.includes(console));
+  if (!owner?.outlets.includes(outlet))
+    add(where, `${console} is no console of a device that ${outlet} feeds`, "Name a console of the device behind it.");
+}
+
 type Add = (where: string, what: string, todo: string) => void;
 
 /** What the outlets ask of the board and it does not have, or cannot do safely. */
@@ -70,7 +102,7 @@ function boardProblems(raw: RawSite, board: Board, add: Add): void {
       const todo = "Use another relay or board, or wire the load to NO and write `contact: no`.";
       if (opens !== null) add(`outlets.${name}.contact`, opens, todo);
     }
-    const input = outlet.observe?.input;
+    const input = outlet.observe !== undefined && "input" in outlet.observe ? outlet.observe.input : undefined;
     if (input === undefined || Object.hasOwn(board.inputs, input)) continue;
     const has = inputs.length > 0 ? `It has ${inputs[0]} to ${inputs.at(-1)}.` : "It has none.";
     add(`outlets.${name}.observe.input`, `the board has no input "${input}"`, has);

@@ -9,15 +9,28 @@ const names = z.array(name);
 /** `outlets:` with nothing behind it is an empty map, not an error. */
 const orEmpty = <T extends z.ZodType>(schema: T) => z.preprocess((value) => value ?? {}, schema);
 
+/** No name: nothing at a site may wait for somebody's DNS. A port that refuses is an answer too. */
+const address = z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\])(:[1-9]\d{0,4})?$/, {
+  message: "write an IP address, with a port behind it where 22 is not the one: 10.0.0.2:443, [fd00::2]:443",
+});
+
+const observe = z.union([
+  z.strictObject({ input: name, within: duration.default(20_000) }),
+  z.strictObject({ console: name, within: duration.default(180_000) }),
+  z.strictObject({ address, within: duration.default(180_000) }),
+]);
+
 const outlet = z.strictObject({
   relay: z.int().min(1),
   contact: z.enum(["no", "nc"]),
   offTime: duration.default(5_000),
+  onDelay: duration.default(0),
+  offDelay: duration.default(0),
   minOff: duration.default(2_000),
   minOn: duration.default(10_000),
   rate: rate.default({ max: 6, perMs: 3_600_000 }),
   powerRestore: z.enum(["as-wired", "always-on", "always-off", "last-state"]).default("as-wired"),
-  observe: z.strictObject({ input: name, within: duration.default(20_000) }).optional(),
+  observe: observe.optional(),
 });
 
 const device = z.strictObject({
@@ -25,7 +38,7 @@ const device = z.strictObject({
   consoles: names.default([]),
   after: names.default([]),
   kind: z.string().max(40).optional(),
-  address: z.string().max(255).optional(),
+  address: address.optional(),
 });
 
 /** Vendor and product of an adapter. */
@@ -80,6 +93,8 @@ export const siteSchema = z.strictObject({
     })
     .optional(),
   outlets: orEmpty(z.record(name, outlet)),
+  /** Outlets of which never two are on. */
+  interlocks: z.array(names.min(2, { message: "an interlock is between at least two outlets" })).default([]),
   devices: orEmpty(z.record(name, orEmpty(device))),
   consoles: orEmpty(z.record(name, console)),
   uplinks: z

@@ -1,8 +1,11 @@
 import type { Code } from "./codes.ts";
+import { busyWith, drivenPower } from "./facts.ts";
+import { interlockRefusal } from "./interlock.ts";
 import { memoryOf } from "./ledger.ts";
+import { lockOf, lockText } from "./locks.ts";
 import type { OperateVerb, PowerArgs } from "./messages.ts";
 import { branchOf, deviceNamed, devicesFedBy, outletNamed, type SitePlan } from "./plan.ts";
-import { busyWith, drivenPower, type SiteState } from "./state.ts";
+import type { SiteState } from "./state.ts";
 import type { Target } from "./target.ts";
 import { allows, type Identity, type Verb } from "./trust.ts";
 
@@ -16,7 +19,7 @@ export interface Refusal {
 
 export interface Ask {
   readonly verb: OperateVerb;
-  readonly target: Target;
+  readonly targets: readonly Target[];
   readonly outlets: readonly string[];
   readonly args: PowerArgs;
 }
@@ -33,10 +36,11 @@ const STANDING: readonly Check[] = [
   rate,
   ownBranch,
   dependency,
+  interlock,
 ];
 
 export function standingRefusal(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
-  if (ask.verb === "lock" || ask.verb === "unlock" || ask.verb === "cancel") return plainRefusal(state, ask);
+  if (ask.verb === "lock" || ask.verb === "unlock" || ask.verb === "cancel") return plainRefusal(state, ask, nowMs);
   for (const check of STANDING) {
     const refusal = check(state, ask, nowMs);
     if (refusal !== null) return refusal;
@@ -44,11 +48,11 @@ export function standingRefusal(state: SiteState, ask: Ask, nowMs: number): Refu
   return null;
 }
 
-function plainRefusal(state: SiteState, ask: Ask): Refusal | null {
+function plainRefusal(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
   if (ask.verb === "cancel" && !ask.outlets.some((outlet) => busyWith(state, outlet) !== null)) {
     return { code: "outlet.idle", detail: "nothing to cancel" };
   }
-  if (ask.verb === "unlock" && !ask.outlets.some((outlet) => memoryOf(state.durable, outlet).lock !== null)) {
+  if (ask.verb === "unlock" && !ask.outlets.some((outlet) => lockOf(state, outlet, nowMs) !== null)) {
     return { code: "outlet.not-locked", detail: "" };
   }
   return null;
@@ -65,12 +69,41 @@ const NEEDED: Record<OperateVerb, Verb> = {
 };
 
 /** True when the operator may do it to the named device and to every other one that these outlets feed. */
-export function roleAllows(identity: Identity, plan: SitePlan, ask: Pick<Ask, "verb" | "target" | "outlets">): boolean {
-  const verb = NEEDED[ask.verb];
-  const fed = devicesFedBy(plan, ask.outlets);
-  const named = ask.target.device ?? (fed.length === 0 ? `:${ask.target.outlet}` : null);
-  const all = named === null ? fed : [named, ...fed];
-  return all.every((device) => allows(identity, verb, plan.site, device));
+export function roleAllows(
+  identity: Identity,
+  plan: SitePlan,
+  ask: Pick<Ask, "verb" | "targets" | "outlets">,
+): boolean {
+  return everywhere(identity, NEEDED[ask.verb], plan, ask);
+}
+
+function everywhere(identity: Identity, verb: Verb, plan: SitePlan, ask: Pick<Ask, "targets" | "outlets">): boolean {
+  const named = ask.targets.flatMap(({ device, outlet }) => {
+    const fed = device === null && outlet !== null ? devicesFedBy(plan, [outlet]) : [];
+    return device ?? (fed.length === 0 ? `:${outlet}` : fed);
+  });
+  return [...named, ...devicesFedBy(plan, ask.outlets)].every((device) => allows(identity, verb, plan.site, device));
+}
+
+/** To go before a minimum time or a rate takes an admin's role and a reason; nothing goes before a lock. */
+export function overrideRefusal(identity: Identity, plan: SitePlan, ask: Ask): Refusal | null {
+  const { override = [], reason } = ask.args;
+  if (override.length === 0) return null;
+  if (!reason) return { code: "override.reason", detail: override.join(", ") };
+  const may = everywhere(identity, "admin", plan, ask);
+  return may ? null : { code: "role.denied", detail: `--override ${override.join(",")} needs the verb admin` };
+}
+
+/** Whoever set a lock takes it away, or an admin; nobody puts another one over it. */
+export function tagRefusal(state: SiteState, identity: Identity, ask: Ask, nowMs: number): Refusal | null {
+  if (ask.verb !== "unlock" && ask.verb !== "lock") return null;
+  if (ask.verb === "unlock" && everywhere(identity, "admin", state.plan, ask)) return null;
+  const code = ask.verb === "unlock" ? "outlet.lock-owner" : "outlet.locked";
+  for (const outlet of ask.outlets) {
+    const lock = lockOf(state, outlet, nowMs);
+    if (lock !== null && lock.by !== identity.name) return { code, detail: lockText(state, outlet, lock, nowMs) };
+  }
+  return null;
 }
 
 /** True when the command takes power away, if only for a while. */
@@ -92,11 +125,10 @@ function expectedFacts(state: SiteState, ask: Ask): Refusal | null {
   return null;
 }
 
-function locked(state: SiteState, ask: Ask): Refusal | null {
+function locked(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
   for (const outlet of ask.outlets) {
-    const { lock } = memoryOf(state.durable, outlet);
-    if (lock !== null)
-      return { code: "outlet.locked", detail: `${outlet} by ${lock.by}: ${lock.reason || "no reason given"}` };
+    const lock = lockOf(state, outlet, nowMs);
+    if (lock !== null) return { code: "outlet.locked", detail: lockText(state, outlet, lock, nowMs) };
   }
   return null;
 }
@@ -119,6 +151,7 @@ function alreadyOff(state: SiteState, ask: Ask): Refusal | null {
 }
 
 function minimumTimes(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
+  if (ask.args.override?.includes("min-time")) return null;
   for (const name of ask.outlets) {
     const outlet = outletNamed(state.plan, name);
     if (outlet === undefined) continue;
@@ -138,7 +171,7 @@ function minimumTimes(state: SiteState, ask: Ask, nowMs: number): Refusal | null
 
 /** Only what takes power away counts: a site must never be left dark because it was switched on too often. */
 function rate(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
-  if (!cuts(ask)) return null;
+  if (!cuts(ask) || ask.args.override?.includes("rate")) return null;
   for (const name of ask.outlets) {
     const limit = outletNamed(state.plan, name)?.rate;
     if (limit === undefined) continue;
@@ -160,14 +193,21 @@ function ownBranch(state: SiteState, ask: Ask): Refusal | null {
   return open.length === 0 ? null : { code: "branch.own", detail: `${open.join(", ")}: not on an NC contact` };
 }
 
+/** What comes first is on, or goes on with the same command. */
 function dependency(state: SiteState, ask: Ask): Refusal | null {
-  if (ask.verb !== "on" || ask.target.device === null) return null;
-  for (const first of deviceNamed(state.plan, ask.target.device)?.after ?? []) {
-    const outlets = deviceNamed(state.plan, first)?.outlets ?? [];
-    const dark = outlets.length > 0 && outlets.every((name) => isOff(state, name));
-    if (dark) return { code: "dependency.off", detail: `${ask.target.device} comes after ${first}, which is off` };
+  if (ask.verb !== "on") return null;
+  for (const { device } of ask.targets) {
+    for (const first of (device && deviceNamed(state.plan, device)?.after) || []) {
+      const outlets = deviceNamed(state.plan, first)?.outlets ?? [];
+      const dark = outlets.length > 0 && outlets.every((name) => isOff(state, name) && !ask.outlets.includes(name));
+      if (dark) return { code: "dependency.off", detail: `${device} comes after ${first}, which is off` };
+    }
   }
   return null;
+}
+
+function interlock(state: SiteState, ask: Ask): Refusal | null {
+  return returns(ask) ? interlockRefusal(state, ask.outlets) : null;
 }
 
 function isOff(state: SiteState, name: string): boolean {

@@ -54,6 +54,12 @@ export const CODES = {
   "target.unknown": ["The site has no such device or outlet.", "`towpath status SITE` lists what it has."],
   "target.no-outlets": ["The device has no outlets.", "Give it outlets in site.yaml."],
   "outlet.locked": ["The outlet is locked.", "Talk to who locked it, then `towpath power unlock`."],
+  "outlet.lock-owner": ["The lock was set by somebody else.", "Talk to who set it; an admin may take it away."],
+  "outlet.interlock": [
+    "These outlets are never both on.",
+    "Switch the other one off first; when it is, it must read back as off.",
+  ],
+  "override.reason": ["An override needs a reason.", "Say why: `--reason TEXT`; it is in the ledger."],
   "outlet.not-locked": ["The outlet is not locked.", "Nothing to do."],
   "outlet.busy": ["A command is in execution on this outlet.", "Wait for it, or `towpath power cancel`."],
   "outlet.idle": ["No command is in execution there.", "Nothing to cancel."],
@@ -63,6 +69,9 @@ export const CODES = {
   "outlet.rate": ["The outlet was switched too often.", "Wait the time that is printed; look for the real cause."],
   "branch.own": ["This would cut the controller's own power or path.", "Use `cycle` on an NC contact, or `off --for`."],
   "dependency.off": ["A device that must come first has no power.", "Switch that device on first."],
+  "actor.unknown": ["The config names no such actor.", "Nothing moved; only what site.yaml names may act by itself."],
+  "actor.denied": ["This actor may not do that here.", "Nothing moved; its verbs and outlets are in site.yaml."],
+  "actor.rate": ["This actor acted too often.", "It waits; look for the real cause."],
   "storage.degraded": [
     "The card does not take records, so this may not be forgotten safely.",
     "Replace the card, or say `--without-record`.",

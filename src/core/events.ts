@@ -1,5 +1,5 @@
 import type { Code } from "./codes.ts";
-import type { ClockTrust, Durable, LedgerRecord } from "./ledger.ts";
+import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
@@ -28,6 +28,8 @@ export type Event =
       tracks: Readonly<Record<string, { readonly boot: number; readonly next: number }>>;
       /** Levels as read from the board: relay number to energised. */
       lines: Readonly<Record<number, boolean>>;
+      /** Whether the mains was there all the time since the boot before. */
+      power: PowerWas;
       /** Stored document first, then the one from the config; each already known to be well formed. */
       trust: readonly Offer[];
       notes: readonly { readonly code: Code; readonly detail: string }[];
@@ -63,13 +65,25 @@ export type Event =
   | { type: "relay-driven"; token: number; energised: boolean | null; fault: string | null }
   /** Null: it cannot be read any more. */
   | { type: "input-sensed"; input: string; present: boolean | null }
+  /** A console spoke, or an address answered. Told at most once a second each. */
+  | { type: "life-sensed"; source: string }
+  /** Something that the config names asks for power to be switched. Its `id` is its own, once. */
+  | {
+      type: "actor-ordered";
+      id: string;
+      actor: string;
+      verb: "on" | "off" | "cycle";
+      target: string;
+      reason: string;
+      forMs?: number | undefined;
+    }
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
   | ({ type: "console-line"; console: string } & ConsoleLine)
   /** Declared loss in what a console said (`rx`) or was told (`tx`). */
   | ({ type: "console-gap" } & ConsoleGap)
   /** The last event of a clean end: offset of the next byte of each capture track. */
-  | { type: "stopping"; heads: Readonly<Record<string, number>> }
+  | { type: "stopping"; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }

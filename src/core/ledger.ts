@@ -1,4 +1,4 @@
-import type { Durability, Failure, Reply, Verdict } from "./messages.ts";
+import type { Durability, Failure, Override, Reply, Verdict } from "./messages.ts";
 import type { Switch } from "./plan.ts";
 
 /**
@@ -29,7 +29,7 @@ export type RecordBody =
       reply: Reply;
     }
   | { kind: "refused"; id: string; by: string; code: string; target: string; reply: Reply | null }
-  | { kind: "locked"; id: string; by: string; reason: string; outlets: readonly string[]; reply: Reply }
+  | ({ kind: "locked"; id: string; by: string; reason: string; outlets: readonly string[]; reply: Reply } & LockEnd)
   | { kind: "unlocked"; id: string; by: string; outlets: readonly string[]; reply: Reply }
   | { kind: "cancelled"; id: string; by: string; cancels: string; reply: Reply }
   | { kind: "ignored"; counts: Readonly<Record<string, number>> }
@@ -45,11 +45,17 @@ export type RecordBody =
       length: number | null;
       count: number;
     }
-  /** A clean end: what was read is recorded up to these offsets. */
-  | { kind: "stop"; start: number; heads: Readonly<Record<string, number>> }
+  /** A clean end: what was read is recorded up to these offsets. `reboot`: because the machine restarts. */
+  | { kind: "stop"; start: number; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
+  /** What `powerRestore` asks for in this boot was decided. */
+  | { kind: "restored"; was: PowerWas }
+  | { kind: "alarm"; code: string; outlet: string; state: "raised" | "cleared"; detail: string }
   | { kind: "config"; code: string; detail: string };
+
+/** Whether the mains was there all the time since the boot before. */
+export type PowerWas = "kept" | "lost" | "unknown";
 
 export type LedgerRecord = Head & RecordBody;
 export type ClockTrust = "none" | "rtc" | "gsm" | "ntp";
@@ -66,12 +72,23 @@ export interface Intent {
   readonly cuts: readonly string[];
   readonly waitMs: number;
   readonly durability: Durability;
+  readonly override?: readonly Override[] | undefined;
 }
 
 export interface Lock {
   readonly by: string;
   readonly reason: string;
   readonly atMs: number;
+  /** How long it was meant to last; null: until it is taken away. */
+  readonly forMs: number | null;
+  /** Its end on the calendar, unix ms; null where the clock could not be trusted when it was set. */
+  readonly untilWallMs: number | null;
+}
+
+/** Absent in records that an older version wrote: those locks do not end. */
+export interface LockEnd {
+  readonly forMs?: number | null;
+  readonly untilWallMs?: number | null;
 }
 
 export interface OutletMemory {
@@ -107,6 +124,12 @@ export interface Durable {
   readonly trust: { readonly epoch: number; readonly sha256: string } | null;
   /** What the wall clock said at some mono of a boot; the last one of each of the last boots. */
   readonly clocks: readonly ClockMap[];
+  /** When actors of the config acted, mono of this boot. */
+  readonly actors?: Readonly<Record<string, readonly number[]>>;
+  /** The boot for which `powerRestore` was last decided. */
+  readonly restoredBoot?: number;
+  /** How the life before ended; absent where it did not end on purpose. */
+  readonly stopped?: "reboot" | "other" | undefined;
 }
 
 export interface ClockMap {
@@ -155,7 +178,13 @@ export function applyRecord(durable: Durable, record: LedgerRecord): Durable {
 function reduce(durable: Durable, record: LedgerRecord): Durable {
   switch (record.kind) {
     case "start":
-      return { ...rebase(durable, record.boot, record.mono), start: record.start };
+      return {
+        ...afterInterruption(rebase(durable, record.boot, record.mono), record.mono),
+        start: record.start,
+        stopped: undefined,
+      };
+    case "stop":
+      return { ...durable, stopped: record.towards };
     case "trust":
       return { ...durable, trust: { epoch: record.epoch, sha256: record.sha256 } };
     case "clock": {
@@ -163,6 +192,8 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
       const others = durable.clocks.filter((one) => one.boot !== boot);
       return { ...durable, clocks: [...others, { boot, mono, wall, trust }].slice(-CLOCKS_KEPT) };
     }
+    case "restored":
+      return { ...durable, restoredBoot: record.boot };
     case "intent":
       return applyIntent(durable, record.intent, record.mono);
     case "unrecorded":
@@ -178,6 +209,8 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
         by: record.by,
         reason: record.reason,
         atMs: record.mono,
+        forMs: record.forMs ?? null,
+        untilWallMs: record.untilWallMs ?? null,
       });
     case "unlocked":
       return setLocks(decide(durable, record.id, record.by, record.reply), record.outlets, null);
@@ -205,7 +238,19 @@ function rebase(durable: Durable, boot: number, nowMs: number): Durable {
       },
     ]),
   );
-  return { ...durable, boot, outlets, unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })) };
+  const actors = Object.fromEntries(
+    Object.entries(durable.actors ?? {}).map(([name, acts]) => [name, acts.map(() => nowMs)]),
+  );
+  return { ...durable, boot, outlets, actors, unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })) };
+}
+
+/** Edges of a command that did not end may have gone unrecorded: each counts as just driven. */
+function afterInterruption(durable: Durable, nowMs: number): Durable {
+  const interrupted = durable.unsettled.flatMap((one) => one.outlets);
+  let next = durable;
+  for (const outlet of interrupted)
+    next = remember(next, outlet, { ...memoryOf(next, outlet), lastOnMs: nowMs, lastOffMs: nowMs });
+  return next;
 }
 
 function applyIntent(durable: Durable, intent: Intent, mono: number): Durable {
@@ -220,8 +265,16 @@ function applyIntent(durable: Durable, intent: Intent, mono: number): Durable {
     });
   }
   const accepted: Reply = { id: intent.id, phase: "accepted", durability: intent.durability, waitMs: intent.waitMs };
-  next = decide(next, intent.id, intent.by, accepted);
+  next = rememberActor(decide(next, intent.id, intent.by, accepted), intent.by, mono);
   return { ...next, unsettled: [...next.unsettled, { ...intent, offAtMs: null }] };
+}
+
+const ACTOR = /^local:/;
+
+function rememberActor(durable: Durable, by: string, mono: number): Durable {
+  if (!ACTOR.test(by)) return durable;
+  const acts = [...(durable.actors?.[by] ?? []), mono].slice(-CUTS_KEPT);
+  return { ...durable, actors: { ...durable.actors, [by]: acts } };
 }
 
 /** The command went ahead before the card had its intent: whoever asks again is told so. */

@@ -13,9 +13,16 @@ export interface PowerArgs {
   /** `any`: cycle an outlet that is off as well. */
   readonly from?: "any" | undefined;
   readonly withoutRecord?: boolean | undefined;
+  /** Limits that this command goes before: an admin's, with a reason. */
+  readonly override?: readonly Override[] | undefined;
+  /** Several targets: those that are refused are left out. Else one refusal refuses all. */
+  readonly partial?: boolean | undefined;
   /** The facts that the operator saw; the command is refused when they are no longer so. */
   readonly expect?: Readonly<Record<string, Switch | "unknown">> | undefined;
 }
+
+export const OVERRIDES = ["min-time", "rate"] as const;
+export type Override = (typeof OVERRIDES)[number];
 
 export interface ReadArgs {
   /** A console's name, or null for the ledger. */

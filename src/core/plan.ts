@@ -8,16 +8,43 @@ export interface RateLimit {
   readonly perMs: number;
 }
 
+/** What happens to an outlet after a real power cut; nothing (`as-wired`) unless said. */
+export type PowerRestore = "as-wired" | "always-on" | "always-off" | "last-state";
+
 export interface OutletPlan {
   readonly name: string;
   /** Relay number as the board counts them, from 1. */
   readonly relay: number;
   readonly contact: Contact;
   readonly offTimeMs: number;
+  /** Waited before it goes on or off as part of a command. */
+  readonly onDelayMs: number;
+  readonly offDelayMs: number;
   readonly minOffMs: number;
   readonly minOnMs: number;
   readonly rate: RateLimit;
-  readonly observe: { readonly input: string; readonly withinMs: number } | null;
+  readonly powerRestore: PowerRestore;
+  readonly observe: Observe | null;
+}
+
+/**
+ * What tells whether an outlet has power. An input line (auxiliary contact, current switch) tells both on and off; a
+ * console that speaks and an address that answers tell only that the device is on.
+ */
+export type Observe =
+  | { readonly input: string; readonly withinMs: number }
+  | { readonly console: string; readonly withinMs: number }
+  | { readonly address: string; readonly withinMs: number };
+
+export function inputOf(observe: Observe | null): string | null {
+  return observe !== null && "input" in observe ? observe.input : null;
+}
+
+/** Who acts without an operator: named in the config, bound to these verbs and outlets, with a rate of its own. */
+export interface ActorPlan {
+  readonly verbs: readonly ("on" | "off" | "cycle")[];
+  readonly outlets: readonly string[];
+  readonly rate: RateLimit;
 }
 
 export interface DevicePlan {
@@ -26,6 +53,8 @@ export interface DevicePlan {
   readonly consoles: readonly string[];
   /** Devices that must have power before this one. */
   readonly after: readonly string[];
+  /** Host, or host:port, at which it answers; null where nobody said. */
+  readonly address: string | null;
 }
 
 export interface OwnBranch {
@@ -42,6 +71,10 @@ export interface SitePlan {
   readonly devices: Readonly<Record<string, DevicePlan>>;
   readonly consoles: readonly string[];
   readonly ownBranch: OwnBranch;
+  /** Outlets of which never two are on. */
+  readonly interlocks: readonly (readonly string[])[];
+  /** By name: `local:modem-ladder`. */
+  readonly actors: Readonly<Record<string, ActorPlan>>;
 }
 
 /** Inrush guard between two starts. */
@@ -82,4 +115,22 @@ export function branchOf(plan: SitePlan, outlets: readonly string[]): BranchKind
   if (outlets.some((outlet) => plan.ownBranch.controller.includes(outlet))) return "controller";
   if (outlets.some((outlet) => plan.ownBranch.path.includes(outlet))) return "path";
   return plan.ownBranch.declared ? "none" : "undeclared";
+}
+
+/**
+ * How far down the chain of `after` the devices of an outlet stand: 0 comes first. Starts go from low to high, so a
+ * router has power before the switch that comes after it. Circles are refused with the config.
+ */
+export function startRank(plan: SitePlan, outlet: string): number {
+  const known = new Map<string, number>();
+  const depth = (device: string): number => {
+    const before = known.get(device);
+    if (before !== undefined) return before;
+    known.set(device, 0);
+    const after = deviceNamed(plan, device)?.after ?? [];
+    const found = Math.max(0, ...after.map((one) => 1 + depth(one)));
+    known.set(device, found);
+    return found;
+  };
+  return Math.max(0, ...devicesFedBy(plan, [outlet]).map(depth));
 }

@@ -1,14 +1,26 @@
-import { type Ask, cuts, mayForget, type Refusal, roleAllows, standingRefusal } from "./checks.ts";
+import { answerRecorded, answerUnrecorded, SYNC_DEADLINE_MS, settleAnswer } from "./answers.ts";
+import {
+  type Ask,
+  cuts,
+  mayForget,
+  overrideRefusal,
+  type Refusal,
+  roleAllows,
+  standingRefusal,
+  tagRefusal,
+} from "./checks.ts";
 import type { Code } from "./codes.ts";
-import type { Connection, Event } from "./events.ts";
+import type { Connection, Event, ReplyTo } from "./events.ts";
+import { drivenPower, factsOfAll } from "./facts.ts";
 import type { Intent } from "./ledger.ts";
+import { trustedWall } from "./locks.ts";
 import type { Command, Durability, Reply } from "./messages.ts";
 import { outletNamed } from "./plan.ts";
-import { offTimeOf, previewOf, sequenceVerb } from "./preview.ts";
+import { type LeftOut, offTimeOf, previewOf, sequenceVerb } from "./preview.ts";
 import { beginSequence, runSequences } from "./running.ts";
 import { addSelection, findSelection, NONCE_TTL_MS, repeatedSelection, type Selection, spend } from "./selection.ts";
-import { drivenPower, factsOfAll, type Recording, type SiteState, type Turn } from "./state.ts";
-import { parseTarget, resolveTarget, targetText } from "./target.ts";
+import type { Recording, SiteState, Turn } from "./state.ts";
+import { parseTargets, resolveTarget, targetText } from "./target.ts";
 import { type Identity, identify } from "./trust.ts";
 
 /** Select before operate: the way from a signed message to an intent. What moves afterwards is in `running.ts`. */
@@ -16,9 +28,6 @@ import { type Identity, identify } from "./trust.ts";
 type Arrived = Extract<Event, { type: "command-arrived" }>;
 type Select = Extract<Command, { kind: "select" }>;
 type Operate = Extract<Command, { kind: "operate" }>;
-
-/** An operate whose intent is not on the card by then goes on without it, or is refused. */
-const SYNC_DEADLINE_MS = 2_000;
 
 export function reject(turn: Turn, via: Connection, id: string, refusal: Refusal): Reply {
   const reply: Reply = { id, phase: "rejected", ...refusal };
@@ -37,10 +46,8 @@ function refuse(
 ): void {
   const reply: Reply = { id: command.id, phase: "rejected", ...refusal };
   const { id, by } = command;
-  turn.append([{ kind: "refused", id, by, code: refusal.code, target, reply: decided ? reply : null }], {
-    sync: false,
-  });
-  turn.reply(via, reply);
+  const record = { kind: "refused", id, by, code: refusal.code, target, reply: decided ? reply : null } as const;
+  answerRecorded(turn, via, reply, record, { sync: false });
 }
 
 export function onSelect(turn: Turn, event: Arrived, command: Select): void {
@@ -51,9 +58,10 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
   const repeated = repeatedSelection(turn.state.selections, command.id, command.by, turn.nowMs);
   if (repeated !== null) return turn.reply(event.via, repeated.reply);
 
-  const aimed = aim(turn.state, who.identity, command);
+  const aimed = aim(turn.state, who.identity, command, turn.nowMs);
   if (!aimed.ok) return refuse(turn, event.via, command, command.target, aimed.refusal, false);
-  const preview = previewOf(turn.state, aimed.ask, standingRefusal(turn.state, aimed.ask, turn.nowMs));
+  const { ask, left } = partOf(turn.state, aimed.ask, turn.nowMs);
+  const preview = previewOf(turn.state, ask, standingRefusal(turn.state, ask, turn.nowMs), left);
   const reply: Reply = {
     id: command.id,
     phase: "selected",
@@ -63,10 +71,11 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
     preview,
   };
   const selection: Selection = {
-    ...aimed.ask,
+    ...ask,
     nonce: event.entropy,
     id: command.id,
     by: command.by,
+    asked: targetText(aimed.ask.targets),
     selectedAtMs: turn.nowMs,
     used: false,
     reply,
@@ -77,16 +86,46 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
 
 type Aimed = { ok: true; ask: Ask } | { ok: false; refusal: Refusal };
 
-function aim(state: SiteState, identity: Identity, command: Select): Aimed {
+function aim(state: SiteState, identity: Identity, command: Select, nowMs: number): Aimed {
   const refused = (code: Code, detail: string): Aimed => ({ ok: false, refusal: { code, detail } });
-  const target = parseTarget(command.target, state.plan.site);
-  if (target === null) return refused("target.unknown", command.target);
-  const outlets = resolveTarget(state.plan, target);
-  const ask = { verb: command.verb, target, outlets: outlets ?? [], args: command.args };
-  if (!roleAllows(identity, state.plan, ask)) return refused("role.denied", `${command.verb} ${command.target}`);
-  if (outlets === null) return refused("target.unknown", command.target);
-  if (outlets.length === 0) return refused("target.no-outlets", command.target);
+  const targets = parseTargets(command.target, state.plan.site);
+  if (targets === null) return refused("target.unknown", command.target);
+  const resolved = targets.map((target) => resolveTarget(state.plan, target));
+  const outlets = [...new Set(resolved.flatMap((one) => one ?? []))];
+  const ask = { verb: command.verb, targets, outlets, args: command.args };
+  const denied = deniedFor(state, identity, ask, nowMs);
+  if (denied !== null) return { ok: false, refusal: denied };
+  const missing = targets.find((_, index) => resolved[index] === null);
+  if (missing !== undefined) return refused("target.unknown", targetText([missing]));
+  const empty = targets.find((_, index) => resolved[index]?.length === 0);
+  if (empty !== undefined) return refused("target.no-outlets", targetText([empty]));
   return { ok: true, ask };
+}
+
+/** What the operator's role does not allow, whatever the outlets say. */
+function deniedFor(state: SiteState, identity: Identity, ask: Ask, nowMs: number): Refusal | null {
+  if (!roleAllows(identity, state.plan, ask))
+    return { code: "role.denied", detail: `${ask.verb} ${targetText(ask.targets)}` };
+  return overrideRefusal(identity, state.plan, ask) ?? tagRefusal(state, identity, ask, nowMs);
+}
+
+/** With `partial`, what is left of the ask when the targets that would be refused are taken out of it. */
+function partOf(state: SiteState, ask: Ask, nowMs: number): { ask: Ask; left: readonly LeftOut[] } {
+  if (ask.args.partial !== true || ask.targets.length === 1) return { ask, left: [] };
+  const alone = ask.targets.map((target) => ({
+    ...ask,
+    targets: [target],
+    outlets: resolveTarget(state.plan, target) ?? [],
+  }));
+  const refusals = alone.map((one) => standingRefusal(state, one, nowMs));
+  const left = alone.flatMap((one, index): LeftOut[] => {
+    const refusal = refusals[index];
+    return refusal ? [{ target: targetText(one.targets), ...refusal }] : [];
+  });
+  const kept = alone.filter((_, index) => !refusals[index]);
+  if (kept.length === 0) return { ask, left: [] };
+  const targets = kept.flatMap((one) => one.targets);
+  return { ask: { ...ask, targets, outlets: [...new Set(kept.flatMap((one) => one.outlets))] }, left };
 }
 
 function newerEpoch(state: SiteState, epoch: number): Refusal | null {
@@ -112,7 +151,7 @@ export function onOperate(turn: Turn, event: Arrived, command: Operate): void {
 
   turn.set({ selections: spend(turn.state.selections, command.nonce) });
   const refusal = refusalOf(turn, who.identity, selection, command);
-  if (refusal !== null) return refuse(turn, via, command, targetText(selection.target), refusal, true);
+  if (refusal !== null) return refuse(turn, via, command, targetText(selection.targets), refusal, true);
   const ask = askOf(selection, command);
   if (ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle") return recordIntent(turn, via, command, ask);
   return operateAtOnce(turn, via, command, ask);
@@ -123,9 +162,9 @@ function mismatchOf(state: SiteState, selection: Selection, command: Operate): R
   if (selection.by !== command.by) return mismatch("selected by somebody else");
   if (command.verb !== null && command.verb !== selection.verb) return mismatch(`selected for ${selection.verb}`);
   if (command.target === null) return null;
-  const target = parseTarget(command.target, state.plan.site);
-  const same = target !== null && targetText(target) === targetText(selection.target);
-  return same ? null : mismatch(`selected for ${targetText(selection.target)}`);
+  const targets = parseTargets(command.target, state.plan.site);
+  const same = targets !== null && targetText(targets) === selection.asked;
+  return same ? null : mismatch(`selected for ${selection.asked}`);
 }
 
 function refusalOf(turn: Turn, identity: Identity, selection: Selection, command: Operate): Refusal | null {
@@ -135,10 +174,7 @@ function refusalOf(turn: Turn, identity: Identity, selection: Selection, command
     return { code: "trust.changed", detail: `command: epoch ${command.epoch}, site: ${turn.state.trust?.epoch}` };
   }
   const ask = askOf(selection, command);
-  if (!roleAllows(identity, turn.state.plan, ask)) {
-    return { code: "role.denied", detail: `${ask.verb} ${targetText(ask.target)}` };
-  }
-  return standingRefusal(turn.state, ask, turn.nowMs);
+  return deniedFor(turn.state, identity, ask, turn.nowMs) ?? standingRefusal(turn.state, ask, turn.nowMs);
 }
 
 /** What was selected decides; an operate may add what does not change the move: facts, reason, `--without-record`. */
@@ -150,30 +186,33 @@ function askOf(selection: Selection, command: Operate): Ask {
     ...(withoutRecord !== undefined && { withoutRecord }),
     ...(reason !== undefined && { reason }),
   };
-  return { verb: selection.verb, target: selection.target, outlets: selection.outlets, args };
+  return { verb: selection.verb, targets: selection.targets, outlets: selection.outlets, args };
 }
 
-function recordIntent(turn: Turn, via: Connection, command: Operate, ask: Ask): void {
+/** Passed: the command becomes an intent, and moves when the card has it. */
+export function recordIntent(turn: Turn, via: ReplyTo, { id, by }: Pick<Operate, "id" | "by">, ask: Ask): void {
   const outlets = ask.outlets;
   const intent: Intent = {
-    id: command.id,
-    by: command.by,
+    id,
+    by,
     verb: sequenceVerb(ask),
-    target: targetText(ask.target),
+    target: targetText(ask.targets),
     reason: ask.args.reason ?? "",
     outlets,
     cuts: cuts(ask) ? outlets.filter((name) => isNotOff(turn.state, name)) : [],
     waitMs: offTimeOf(turn.state.plan, ask),
     durability: "synced",
+    ...(ask.args.override?.length && { override: ask.args.override }),
   };
+  record(turn, via, intent, mayForget(turn.state.plan, ask));
+}
+
+/** The intent goes to the card; what comes of it is `settleRecording`'s. */
+function record(turn: Turn, via: ReplyTo, intent: Intent, mayForgetIt: boolean): void {
   const token = turn.token();
-  const recording: Recording = {
-    token,
-    intent,
-    via,
-    deadlineMs: turn.nowMs + SYNC_DEADLINE_MS,
-    mayForget: mayForget(turn.state.plan, ask),
-  };
+  const deadlineMs = turn.nowMs + SYNC_DEADLINE_MS;
+  const epoch = turn.state.trust?.epoch;
+  const recording: Recording = { token, intent, via, deadlineMs, mayForget: mayForgetIt, epoch };
   turn.set({ recordings: [...turn.state.recordings, recording] });
   turn.append([{ kind: "intent", intent }], { sync: true, token });
   if (turn.state.storage.state === "degraded") settleRecording(turn, recording, false);
@@ -187,7 +226,13 @@ function isNotOff(state: SiteState, name: string): boolean {
 /** The card has answered, or has not within the deadline. */
 export function settleRecording(turn: Turn, recording: Recording, ok: boolean): void {
   turn.set({ recordings: turn.state.recordings.filter((one) => one !== recording) });
-  if (!ok && !recording.mayForget) return refuseUnrecorded(turn, recording);
+  if (!ok && !recording.mayForget)
+    return refuseRecorded(turn, recording, {
+      code: "storage.degraded",
+      detail: "the intent could not be recorded within 2 s",
+    });
+  if (recording.epoch !== turn.state.trust?.epoch)
+    return refuseRecorded(turn, recording, { code: "trust.changed", detail: "while the intent was being recorded" });
   const durability: Durability = ok ? "synced" : "memory";
   const intent = { ...recording.intent, durability };
   if (!ok) turn.append([{ kind: "unrecorded", id: intent.id }], { sync: false });
@@ -196,12 +241,13 @@ export function settleRecording(turn: Turn, recording: Recording, ok: boolean): 
   runSequences(turn);
 }
 
-function refuseUnrecorded(turn: Turn, { intent, via }: Recording): void {
-  const detail = "the intent could not be recorded within 2 s";
-  const reply: Reply = { id: intent.id, phase: "rejected", code: "storage.degraded", detail };
+/** Its intent is in the ledger and owes: the outcome says that nothing moved. */
+function refuseRecorded(turn: Turn, { intent, via }: Recording, refusal: Refusal): void {
+  const reply: Reply = { id: intent.id, phase: "rejected", ...refusal };
   const outlets = Object.fromEntries(intent.outlets.map((name) => [name, drivenNow(turn.state, name)]));
-  turn.append([{ kind: "outcome", id: intent.id, verdict: "failed", failures: [], outlets, reply }], { sync: true });
-  turn.reply(via, reply);
+  const record = { kind: "outcome", id: intent.id, verdict: "failed", failures: [], outlets, reply } as const;
+  if (refusal.code === "storage.degraded") answerUnrecorded(turn, via, reply, record);
+  else answerRecorded(turn, via, reply, record, { sync: true });
 }
 
 function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
@@ -209,10 +255,20 @@ function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
   return outlet === undefined ? "unknown" : drivenPower(state, outlet);
 }
 
+/** Of recordings and of answers that wait for the card. */
 export function checkDeadlines(turn: Turn): void {
   for (const recording of turn.state.recordings) {
     if (turn.nowMs >= recording.deadlineMs) settleRecording(turn, recording, false);
   }
+  for (const answer of turn.state.answers) {
+    if (turn.nowMs >= answer.deadlineMs) settleAnswer(turn, answer, false);
+  }
+}
+
+function lockEnd(turn: Turn, forMs: number | undefined): { forMs: number | null; untilWallMs: number | null } {
+  const wall = trustedWall(turn.state, turn.nowMs);
+  if (forMs === undefined) return { forMs: null, untilWallMs: null };
+  return { forMs, untilWallMs: wall === null ? null : wall + forMs };
 }
 
 function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask): void {
@@ -221,24 +277,23 @@ function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask):
   const reason = ask.args.reason ?? "";
   const facts = () => factsOfAll(turn.state, ask.outlets);
   if (ask.verb === "lock") {
-    const reply = result({ locked: ask.outlets, facts: facts() });
-    turn.append([{ kind: "locked", id, by, reason, outlets: ask.outlets, reply }], { sync: true });
-    return turn.reply(via, reply);
+    const end = lockEnd(turn, ask.args.forMs);
+    const reply = result({ locked: ask.outlets, ...end, facts: facts() });
+    const record = { kind: "locked", id, by, reason, outlets: ask.outlets, ...end, reply } as const;
+    return answerRecorded(turn, via, reply, record, { sync: true });
   }
   if (ask.verb === "unlock") {
     const reply = result({ unlocked: ask.outlets, facts: facts() });
-    turn.append([{ kind: "unlocked", id, by, outlets: ask.outlets, reply }], { sync: true });
-    return turn.reply(via, reply);
+    return answerRecorded(turn, via, reply, { kind: "unlocked", id, by, outlets: ask.outlets, reply }, { sync: true });
   }
   const running = turn.state.sequences.find((one) => one.intent.outlets.some((name) => ask.outlets.includes(name)));
   if (running === undefined) {
     const refusal: Refusal = { code: "outlet.busy", detail: "its record is being written" };
-    return refuse(turn, via, command, targetText(ask.target), refusal, true);
+    return refuse(turn, via, command, targetText(ask.targets), refusal, true);
   }
   const reply = result({ cancels: running.intent.id });
-  turn.append([{ kind: "cancelled", id, by, cancels: running.intent.id, reply }], { sync: true });
+  answerRecorded(turn, via, reply, { kind: "cancelled", id, by, cancels: running.intent.id, reply }, { sync: true });
   const sequences = turn.state.sequences.map((one) => (one === running ? { ...one, cancelled: true } : one));
   turn.set({ sequences });
-  turn.reply(via, reply);
   runSequences(turn);
 }

@@ -1,9 +1,10 @@
 import type { Ask, Refusal } from "./checks.ts";
 import { cuts } from "./checks.ts";
+import { factsOfAll } from "./facts.ts";
 import type { OutletFacts } from "./messages.ts";
 import { type BranchKind, branchOf, devicesFedBy, outletNamed, type SitePlan } from "./plan.ts";
 import { plannedSteps, type Step } from "./sequence.ts";
-import { factsOfAll, type SiteState } from "./state.ts";
+import type { SiteState } from "./state.ts";
 import { targetText } from "./target.ts";
 
 /** What a person sees before anything moves. */
@@ -20,23 +21,30 @@ export interface Preview {
   readonly warnings: readonly string[];
   /** What an operate would be refused for right now. */
   readonly refusal: Refusal | null;
+  /** With `--partial`: targets that are left out, and why. */
+  readonly left: readonly LeftOut[];
 }
 
-export function previewOf(state: SiteState, ask: Ask, refusal: Refusal | null): Preview {
+export interface LeftOut extends Refusal {
+  readonly target: string;
+}
+
+export function previewOf(state: SiteState, ask: Ask, refusal: Refusal | null, left: readonly LeftOut[] = []): Preview {
   const { plan } = state;
   const loses = cuts(ask) ? devicesFedBy(plan, ask.outlets) : [];
   const ownBranch = branchOf(plan, ask.outlets);
   const power = ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle";
   return {
     verb: ask.verb,
-    target: targetText(ask.target),
+    target: targetText(ask.targets),
     moves: power ? movesOf(powerSteps(plan, ask)) : [],
     loses,
-    named: ask.target.device === null ? [] : [ask.target.device],
+    named: namedDevices(ask),
     ownBranch,
     facts: factsOfAll(state, ask.outlets),
     warnings: power ? warningsOf(ask, ownBranch, loses) : [],
     refusal,
+    left,
   };
 }
 
@@ -68,6 +76,10 @@ function movesOf(steps: readonly Step[]): Preview["moves"] {
   });
 }
 
+function namedDevices(ask: Ask): string[] {
+  return ask.targets.flatMap(({ device }) => device ?? []);
+}
+
 function warningsOf(ask: Ask, branch: BranchKind, loses: readonly string[]): string[] {
   if (!cuts(ask)) return [];
   const warnings: string[] = [];
@@ -76,7 +88,7 @@ function warningsOf(ask: Ask, branch: BranchKind, loses: readonly string[]): str
   if (branch === "controller") warnings.push("this outlet feeds the controller itself");
   if (branch === "path")
     warnings.push("this outlet feeds the controller's path to you: expect silence until it is back");
-  const others = loses.filter((device) => device !== ask.target.device);
+  const others = loses.filter((device) => !namedDevices(ask).includes(device));
   if (others.length > 0) warnings.push(`also loses power: ${others.join(", ")}`);
   return warnings;
 }

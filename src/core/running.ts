@@ -1,4 +1,6 @@
+import { answerRecorded } from "./answers.ts";
 import type { Event, ReplyTo } from "./events.ts";
+import { drivenPower, factsOfAll, observedPower, relayLevel } from "./facts.ts";
 import type { Intent, Unsettled } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
 import { outletNamed } from "./plan.ts";
@@ -12,7 +14,7 @@ import {
   startSteps,
   verdictOf,
 } from "./sequence.ts";
-import { drivenPower, factsOfAll, observedPower, relayLevel, type SiteState, type Turn } from "./state.ts";
+import type { SiteState, Turn } from "./state.ts";
 
 /** Power commands in execution: edges go out, answers come in, verdicts are recorded. */
 
@@ -82,10 +84,8 @@ function finish(turn: Turn, sequence: Sequence): void {
     failures: sequence.failures,
     facts: withCommanded(factsOfAll(turn.state, intent.outlets), outlets),
   };
-  turn.append([{ kind: "outcome", id: intent.id, verdict, failures: sequence.failures, outlets, reply }], {
-    sync: true,
-  });
-  turn.reply(sequence.via, reply);
+  const record = { kind: "outcome", id: intent.id, verdict, failures: sequence.failures, outlets, reply } as const;
+  answerRecorded(turn, sequence.via, reply, record, { sync: true });
 }
 
 function withCommanded(facts: ReturnType<typeof factsOfAll>, outlets: Record<string, "on" | "off" | "unknown">) {

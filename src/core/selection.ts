@@ -14,7 +14,9 @@ export interface Selection {
   readonly id: string;
   readonly by: string;
   readonly verb: OperateVerb;
-  readonly target: Target;
+  /** As it was asked for, before anything was left out. */
+  readonly asked: string;
+  readonly targets: readonly Target[];
   readonly outlets: readonly string[];
   readonly args: PowerArgs;
   readonly selectedAtMs: number;

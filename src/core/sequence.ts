@@ -1,7 +1,7 @@
 import type { ReplyTo } from "./events.ts";
 import type { Intent } from "./ledger.ts";
 import type { Failure, Verdict } from "./messages.ts";
-import { type SitePlan, STAGGER_MS, type Switch } from "./plan.ts";
+import { type Observe, type SitePlan, STAGGER_MS, type Switch, startRank } from "./plan.ts";
 
 /**
  * One power command in execution: a list of steps and where it stands. Pure: it asks for the next edge and is told
@@ -24,6 +24,9 @@ export interface Sequence {
   /** When the present step began; null before it did. */
   readonly beganMs: number | null;
   readonly agreedSinceMs: number | null;
+  /** What the sensors of the present step said last, and how often that changed: a contact that never rests. */
+  readonly sensed: string | null;
+  readonly changes: number;
   readonly lastOffMs: number | null;
   readonly failures: readonly Failure[];
   readonly cancelled: boolean;
@@ -40,7 +43,7 @@ export function plannedSteps(
   outlets: readonly string[],
   waitMs: number,
 ): Step[] {
-  const off: Step[] = outlets.map((outlet) => ({ do: "drive", outlet, power: "off" }));
+  const off = stopSteps(plan, outlets);
   const on = startSteps(plan, outlets);
   const seenOff = observeStep(plan, outlets, "off");
   if (verb === "off") return [...off, ...seenOff];
@@ -48,20 +51,40 @@ export function plannedSteps(
   return [...off, ...seenOff, { do: "stay-off", waitMs }, ...on];
 }
 
-/** Starts are staggered, so that inrush currents do not add up. */
+/** What comes first goes on first; starts are staggered, so that inrush currents do not add up. */
 export function startSteps(plan: SitePlan, outlets: readonly string[]): Step[] {
-  const drives = outlets.flatMap((outlet, index): Step[] => {
-    const drive: Step = { do: "drive", outlet, power: "on" };
-    return index === 0 ? [drive] : [{ do: "pause", ms: STAGGER_MS }, drive];
+  const drives = inStartOrder(plan, outlets).flatMap((outlet, index) => {
+    const delay = plan.outlets[outlet]?.onDelayMs ?? 0;
+    return driveAfter(index === 0 ? delay : Math.max(STAGGER_MS, delay), outlet, "on");
   });
   return [...drives, ...observeStep(plan, outlets, "on")];
 }
 
+/** What depends on others goes off before them. */
+function stopSteps(plan: SitePlan, outlets: readonly string[]): Step[] {
+  const last = (one: string, other: string) => startRank(plan, other) - startRank(plan, one);
+  return [...outlets].sort(last).flatMap((outlet) => driveAfter(plan.outlets[outlet]?.offDelayMs ?? 0, outlet, "off"));
+}
+
+function inStartOrder(plan: SitePlan, outlets: readonly string[]): string[] {
+  return [...outlets].sort((one, other) => startRank(plan, one) - startRank(plan, other));
+}
+
+function driveAfter(ms: number, outlet: string, power: Switch): Step[] {
+  const drive: Step = { do: "drive", outlet, power };
+  return ms > 0 ? [{ do: "pause", ms }, drive] : [drive];
+}
+
 function observeStep(plan: SitePlan, outlets: readonly string[], power: Switch): Step[] {
-  const seen = outlets.filter((outlet) => plan.outlets[outlet]?.observe);
+  const seen = outlets.filter((outlet) => tells(plan.outlets[outlet]?.observe ?? null, power));
   if (seen.length === 0) return [];
   const withinMs = Math.max(...seen.map((outlet) => plan.outlets[outlet]?.observe?.withinMs ?? 0));
   return [{ do: "observe", outlets: seen, power, withinMs }];
+}
+
+/** A silent console and an address that does not answer say nothing about power. */
+function tells(observe: Observe | null, power: Switch): boolean {
+  return observe !== null && ("input" in observe || power === "on");
 }
 
 export function newSequence(intent: Intent, via: ReplyTo, steps: readonly Step[], recovery: boolean): Sequence {
@@ -73,6 +96,8 @@ export function newSequence(intent: Intent, via: ReplyTo, steps: readonly Step[]
     at: 0,
     beganMs: null,
     agreedSinceMs: null,
+    sensed: null,
+    changes: 0,
     lastOffMs: null,
     failures: [],
     cancelled: false,
@@ -130,16 +155,19 @@ function waiting(sequence: Sequence, wakeAtMs: number): Progress {
 }
 
 function next(sequence: Sequence): Sequence {
-  return { ...sequence, at: sequence.at + 1, beganMs: null, agreedSinceMs: null };
+  return { ...sequence, at: sequence.at + 1, beganMs: null, agreedSinceMs: null, sensed: null, changes: 0 };
 }
 
 function observe(
-  sequence: Sequence,
+  before: Sequence,
   step: Extract<Step, { do: "observe" }>,
   observed: (outlet: string) => Switch | "unknown",
   beganMs: number,
   nowMs: number,
 ): { sequence: Sequence; wakeAtMs: number | null } {
+  const sensed = step.outlets.map(observed).join();
+  const changed = before.sensed !== null && before.sensed !== sensed;
+  const sequence = { ...before, sensed, changes: before.changes + (changed ? 1 : 0) };
   const wrong = step.outlets.filter((outlet) => observed(outlet) !== step.power);
   const deadline = beganMs + step.withinMs;
   if (wrong.length === 0) {
@@ -149,7 +177,8 @@ function observe(
   }
   if (nowMs < deadline) return { sequence: { ...sequence, agreedSinceMs: null }, wakeAtMs: deadline };
   const failures = wrong.map((outlet): Failure => {
-    const detail = `commanded ${step.power}, observed ${observed(outlet)} after ${step.withinMs} ms`;
+    const restless = sequence.changes > 1 ? `, changed ${sequence.changes} times` : "";
+    const detail = `commanded ${step.power}, observed ${observed(outlet)} after ${step.withinMs} ms${restless}`;
     return { code: "fact.disagrees", outlet, detail };
   });
   return { sequence: next({ ...sequence, failures: [...sequence.failures, ...failures] }), wakeAtMs: null };
@@ -172,7 +201,9 @@ export function verdictOf(sequence: Sequence, plan: SitePlan): Verdict {
   if (sequence.failures.length > 0) return "failed";
   if (sequence.recovery) return "interrupted";
   if (sequence.cancelled) return "cancelled";
-  return sequence.intent.outlets.every((outlet) => plan.outlets[outlet]?.observe) ? "verified" : "commanded";
+  const last = sequence.intent.verb === "off" ? "off" : "on";
+  const seen = sequence.intent.outlets.every((outlet) => tells(plan.outlets[outlet]?.observe ?? null, last));
+  return seen ? "verified" : "commanded";
 }
 
 /** What is still to come, for people: the countdown of a command in execution. */

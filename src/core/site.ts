@@ -1,4 +1,7 @@
 import { onAck } from "./acks.ts";
+import { onActorOrdered } from "./actors.ts";
+import { checkMismatches, mismatchWakes } from "./alarms.ts";
+import { settleAnswer } from "./answers.ts";
 import {
   onFaultSet,
   onOutcome,
@@ -11,13 +14,15 @@ import {
   onWatch,
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
+import { drivenPower, observedPower } from "./facts.ts";
 import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
+import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
-import { drivenPower, observedPower, type SiteState, Turn } from "./state.ts";
+import { type SiteState, Turn } from "./state.ts";
 import { acceptTrust } from "./trust.ts";
 import { birthView, revise, stateView } from "./view.ts";
 
@@ -31,6 +36,7 @@ export function stepSite(
   route(turn, event);
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
+  checkMismatches(turn);
   // A gap changes nothing that is published, and a flood brings thousands of them.
   if (event.type !== "console-gap") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
@@ -48,8 +54,11 @@ function route(turn: Turn, event: Event): void {
     case "ack-arrived":
       return onAck(turn, event);
     case "append-finished": {
-      const recording = turn.state.recordings.find((one) => one.token === event.token);
-      return recording ? settleRecording(turn, recording, event.ok) : undefined;
+      const { token, ok } = event;
+      const recording = turn.state.recordings.find((one) => one.token === token);
+      if (recording !== undefined) return settleRecording(turn, recording, ok);
+      const answer = turn.state.answers.find((one) => one.token === token);
+      return answer && settleAnswer(turn, answer, ok);
     }
     case "storage-changed":
       turn.set({ storage: { state: event.state, detail: event.detail } });
@@ -58,6 +67,10 @@ function route(turn: Turn, event: Event): void {
       return onRelayDriven(turn, event);
     case "input-sensed":
       return onInput(turn, event.input, event.present);
+    case "life-sensed":
+      return turn.set({ heard: { ...turn.state.heard, [event.source]: turn.nowMs } });
+    case "actor-ordered":
+      return onActorOrdered(turn, event);
     case "trust-stored":
       return onTrustStored(turn, event);
     case "console-changed":
@@ -71,9 +84,11 @@ function route(turn: Turn, event: Event): void {
     }
     case "console-gap":
       return onGap(turn, event);
-    case "stopping":
+    case "stopping": {
+      const { heads, towards } = event;
       tellHeldGaps(turn, "all");
-      return turn.append([{ kind: "stop", start: turn.state.start, heads: event.heads }], { sync: true });
+      return turn.append([{ kind: "stop", start: turn.state.start, heads, towards }], { sync: true });
+    }
     case "link-changed":
       return onLink(turn, event);
     case "range-read":
@@ -109,6 +124,15 @@ function onStarted(turn: Turn, event: Extract<Event, { type: "started" }>): void
   for (const offer of event.trust) adoptOffer(turn, offer);
   tellDrift(turn);
   recoverOwed(turn);
+  restoreOnce(turn, event);
+}
+
+/** Once in each boot: only a new one can be after a power cut, and the first life of all has nothing to restore. */
+function restoreOnce(turn: Turn, { durable, boot, power }: Extract<Event, { type: "started" }>): void {
+  if ((durable.restoredBoot ?? durable.boot) === boot) return;
+  const was = power === "unknown" && durable.stopped === "reboot" ? "kept" : power;
+  if (durable.boot !== 0) restorePower(turn, was);
+  turn.append([{ kind: "restored", was }], { sync: false });
 }
 
 /** An outlet that is not as it was commanded, and owes nothing: told, never mended without being asked. */
@@ -231,20 +255,21 @@ function onClock(turn: Turn, event: Extract<Event, { type: "clock-read" }>): voi
 
 function publishChanges(turn: Turn, event: Event): void {
   const before = turn.state.items;
-  const items = revise(turn.state);
+  const items = revise(turn.state, turn.nowMs);
   if (items === before) return;
   turn.set({ items });
   if (event.type === "started") return;
-  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs) });
+  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs, items) });
 }
 
 function nextWake(state: SiteState, nowMs: number): number | null {
-  const times: number[] = state.recordings.map((one) => one.deadlineMs);
+  const times: number[] = [...state.recordings, ...state.answers].map((one) => one.deadlineMs);
   for (const sequence of state.sequences) {
     const { wakeAtMs } = advance(sequence, (outlet) => observedPower(state, outlet), nowMs);
     // A sequence that could go on by itself has already; this only asks when.
     times.push(wakeAtMs ?? nowMs + AGREE_MS);
   }
+  times.push(...mismatchWakes(state));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
   const gapMs = nextGapMs(state.gaps);
   if (gapMs !== null) times.push(gapMs);

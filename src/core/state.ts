@@ -1,17 +1,9 @@
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
 import type { GapLimits } from "./gaps.ts";
-import {
-  applyRecord,
-  type Durable,
-  EMPTY_DURABLE,
-  type Intent,
-  type LedgerRecord,
-  memoryOf,
-  type RecordBody,
-} from "./ledger.ts";
-import type { Fact, OutletFacts, Reply } from "./messages.ts";
-import { energisedFor, type OutletPlan, powerOf, type SitePlan, type Switch } from "./plan.ts";
+import { applyRecord, type Durable, EMPTY_DURABLE, type Intent, type LedgerRecord, type RecordBody } from "./ledger.ts";
+import type { Reply } from "./messages.ts";
+import type { SitePlan } from "./plan.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 import type { TrustDocument } from "./trust.ts";
@@ -27,10 +19,27 @@ export interface Reading {
 export interface Recording {
   readonly token: number;
   readonly intent: Intent;
-  readonly via: Connection;
+  readonly via: ReplyTo;
   readonly deadlineMs: number;
   /** True when it may go ahead without the card. */
   readonly mayForget: boolean;
+  /** Of the trust under which it was asked. */
+  readonly epoch: number | undefined;
+}
+
+/** An answer whose record is on its way to the card. */
+export interface Answering {
+  readonly token: number;
+  readonly via: ReplyTo;
+  readonly reply: Reply;
+  readonly deadlineMs: number;
+}
+
+/** Whether an outlet's sensor disagrees with its line, as it is told. */
+export interface Mismatch {
+  readonly raised: boolean;
+  /** Since when it has been the other way, mono ms; null while it is not. */
+  readonly changingMs: number | null;
 }
 
 export interface ConsoleState {
@@ -72,6 +81,13 @@ export interface Asked {
   readonly via: Connection;
 }
 
+/** A part of the published state, with how often it changed. */
+export interface StateItem {
+  readonly rev: number;
+  readonly json: string;
+  readonly item: Readonly<Record<string, unknown>>;
+}
+
 export interface SiteState {
   readonly plan: SitePlan;
   readonly boot: number;
@@ -84,11 +100,15 @@ export interface SiteState {
   readonly trust: TrustDocument | null;
   readonly selections: Selections;
   readonly recordings: readonly Recording[];
+  readonly answers: readonly Answering[];
   readonly sequences: readonly Sequence[];
   /** Token of the edge under way, by command id. */
   readonly drives: Readonly<Record<string, number>>;
   readonly lines: Readonly<Record<number, Reading>>;
   readonly inputs: Readonly<Record<string, Reading>>;
+  /** Last sign of life, mono ms: `console router1`, `address 10.0.0.2`. */
+  readonly heard: Readonly<Record<string, number>>;
+  readonly mismatches: Readonly<Record<string, Mismatch>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
@@ -103,7 +123,7 @@ export interface SiteState {
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
   readonly gaps: GapLimits;
-  readonly items: Readonly<Record<string, { rev: number; json: string }>>;
+  readonly items: Readonly<Record<string, StateItem>>;
   readonly nextToken: number;
 }
 
@@ -114,6 +134,8 @@ const EMPTY_PLAN: SitePlan = {
   devices: {},
   consoles: [],
   ownBranch: { declared: false, controller: [], path: [] },
+  interlocks: [],
+  actors: {},
 };
 
 export const EMPTY_STATE: SiteState = {
@@ -128,10 +150,13 @@ export const EMPTY_STATE: SiteState = {
   trust: null,
   selections: [],
   recordings: [],
+  answers: [],
   sequences: [],
   drives: {},
   lines: {},
   inputs: {},
+  heard: {},
+  mismatches: {},
   consoles: {},
   links: {},
   storage: { state: "ok", detail: "" },
@@ -184,49 +209,4 @@ export class Turn {
   reply(via: ReplyTo, reply: Reply): void {
     this.effects.push({ type: "reply", via, reply });
   }
-}
-
-export function drivenPower(state: SiteState, outlet: OutletPlan): Switch | "unknown" {
-  const line = state.lines[outlet.relay];
-  return line === undefined ? "unknown" : powerOf(outlet.contact, line.value);
-}
-
-export function observedPower(state: SiteState, name: string): Switch | "unknown" {
-  const outlet = state.plan.outlets[name];
-  const reading = outlet?.observe ? state.inputs[outlet.observe.input] : undefined;
-  if (reading === undefined) return "unknown";
-  return reading.value ? "on" : "off";
-}
-
-export function relayLevel(outlet: OutletPlan, power: Switch): boolean {
-  return energisedFor(outlet.contact, power);
-}
-
-export function factsOf(state: SiteState, name: string): OutletFacts {
-  const outlet = state.plan.outlets[name];
-  const none: Fact = { value: "unknown", atMs: null, source: "none" };
-  if (outlet === undefined) return { commanded: none, driven: none, observed: none };
-  const memory = memoryOf(state.durable, name);
-  const line = state.lines[outlet.relay];
-  const input = outlet.observe ? state.inputs[outlet.observe.input] : undefined;
-  return {
-    commanded: { value: memory.commanded, atMs: memory.commandedAtMs, source: "ledger" },
-    driven: line
-      ? { value: powerOf(outlet.contact, line.value), atMs: line.atMs, source: `relay ${outlet.relay}` }
-      : none,
-    observed: input
-      ? { value: input.value ? "on" : "off", atMs: input.atMs, source: `input ${outlet.observe?.input}` }
-      : none,
-  };
-}
-
-export function factsOfAll(state: SiteState, outlets: readonly string[]): Record<string, OutletFacts> {
-  return Object.fromEntries(outlets.map((outlet) => [outlet, factsOf(state, outlet)]));
-}
-
-/** The command in execution on an outlet, if any. */
-export function busyWith(state: SiteState, outlet: string): string | null {
-  const running = state.sequences.find((one) => one.intent.outlets.includes(outlet));
-  const recording = state.recordings.find((one) => one.intent.outlets.includes(outlet));
-  return running?.intent.id ?? recording?.intent.id ?? null;
 }

@@ -30,6 +30,12 @@ export function resolveTarget(plan: SitePlan, target: Target): readonly string[]
   return device.outlets.includes(target.outlet) ? [target.outlet] : null;
 }
 
-export function targetText(target: Target): string {
-  return `${target.device ?? ""}${target.outlet === null ? "" : `:${target.outlet}`}`;
+/** Several targets of one command, with a comma between. Null when one of them is no target. */
+export function parseTargets(text: string, site: string): readonly Target[] | null {
+  const targets = text.split(",").map((one) => parseTarget(one.trim(), site));
+  return targets.every((one) => one !== null) ? targets : null;
+}
+
+export function targetText(targets: readonly Target[]): string {
+  return targets.map(({ device, outlet }) => `${device ?? ""}${outlet === null ? "" : `:${outlet}`}`).join(",");
 }

@@ -1,13 +1,15 @@
+import { drivenPower, factsOf } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
+import { lockOf } from "./locks.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
-import { drivenPower, factsOf, type SiteState } from "./state.ts";
+import type { SiteState } from "./state.ts";
 
 /** The small state of a site as others see it: `up/state`, `up/birth` and the answer to `status`. */
 
 type Item = Readonly<Record<string, unknown>>;
 
-function outletItem(state: SiteState, name: string): Item {
+function outletItem(state: SiteState, name: string, nowMs: number): Item {
   const outlet = state.plan.outlets[name];
   const running = state.sequences.find((one) => one.intent.outlets.includes(name));
   const branch = branchOf(state.plan, [name]);
@@ -15,7 +17,8 @@ function outletItem(state: SiteState, name: string): Item {
     relay: outlet?.relay,
     contact: outlet?.contact,
     ...factsOf(state, name),
-    lock: memoryOf(state.durable, name).lock,
+    lock: lockOf(state, name, nowMs),
+    alarm: state.mismatches[name]?.raised ?? false,
     ownBranch: branch === "controller" || branch === "path" ? branch : null,
     busy: running ? { id: running.intent.id, by: running.intent.by, verb: running.intent.verb } : null,
   };
@@ -28,13 +31,28 @@ function deviceItem(state: SiteState, name: string): Item {
     return plan === undefined ? "unknown" : drivenPower(state, plan);
   });
   const power = powers.length === 0 ? "none" : powers.every((one) => one === powers[0]) ? powers[0] : "mixed";
-  return { outlets: device?.outlets, consoles: device?.consoles, power };
+  return { outlets: device?.outlets, consoles: device?.consoles, power, alive: signOfLife(state, name) };
 }
 
-function items(state: SiteState): Record<string, Item> {
+/**
+ * The power being back and the device being back are two answers; this is the second: what told of it since it was last
+ * switched on. Without a time: the state is published at each change, and a console speaks all day.
+ */
+function signOfLife(state: SiteState, name: string): string | null {
+  const device = state.plan.devices[name];
+  const lastOnMs = Math.max(
+    0,
+    ...(device?.outlets ?? []).map((outlet) => memoryOf(state.durable, outlet).lastOnMs ?? 0),
+  );
+  const sources = (device?.consoles ?? []).map((console) => `console ${console}`);
+  if (device?.address) sources.push(`address ${device.address}`);
+  return sources.find((source) => (state.heard[source] ?? Number.NEGATIVE_INFINITY) > lastOnMs) ?? null;
+}
+
+function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   const { plan } = state;
   const all: Record<string, Item> = {};
-  for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name);
+  for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name, nowMs);
   for (const name of Object.keys(plan.devices)) all[`devices/${name}`] = deviceItem(state, name);
   for (const name of plan.consoles) all[`consoles/${name}`] = { ...state.consoles[name] };
   all["site/storage"] = { ...state.storage };
@@ -47,15 +65,15 @@ function items(state: SiteState): Record<string, Item> {
 }
 
 /** Raises the revision of each item that changed. Returns the same object when none did. */
-export function revise(state: SiteState): SiteState["items"] {
+export function revise(state: SiteState, nowMs: number): SiteState["items"] {
   let changed = false;
   const next = Object.fromEntries(
-    Object.entries(items(state)).map(([name, item]) => {
+    Object.entries(itemsOf(state, nowMs)).map(([name, item]) => {
       const json = JSON.stringify(item);
       const before = state.items[name];
       if (before?.json === json) return [name, before];
       changed = true;
-      return [name, { rev: (before?.rev ?? 0) + 1, json }];
+      return [name, { rev: (before?.rev ?? 0) + 1, json, item }];
     }),
   );
   return changed || Object.keys(next).length !== Object.keys(state.items).length ? next : state.items;
@@ -67,11 +85,11 @@ function wallNow(state: SiteState, nowMs: number): number | null {
 }
 
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
-export function stateView(state: SiteState, nowMs: number): Record<string, unknown> {
+export function stateView(state: SiteState, nowMs: number, items = revise(state, nowMs)): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
-  for (const [path, { rev, json }] of Object.entries(revise(state))) {
+  for (const [path, { rev, item }] of Object.entries(items)) {
     const [group = "", name = ""] = path.split("/");
-    groups[group] = { ...groups[group], [name]: { rev, ...JSON.parse(json) } };
+    groups[group] = { ...groups[group], [name]: { rev, ...item } };
   }
   // Beside the item, not in it: it would be published anew with each acknowledgement.
   const heard = Object.fromEntries(state.receivers.map(({ name, heardMs }) => [name, heardMs]));

@@ -4,6 +4,8 @@ import { z } from "zod";
 
 const fact = z.object({ value: z.enum(["on", "off", "unknown"]), atMs: z.number().nullable(), source: z.string() });
 
+const refusal = z.object({ code: z.string(), detail: z.string(), retryAfterMs: z.number().optional() });
+
 const previewSchema = z.object({
   verb: z.string(),
   target: z.string(),
@@ -15,7 +17,9 @@ const previewSchema = z.object({
   ownBranch: z.enum(["none", "controller", "path", "undeclared"]),
   facts: z.record(z.string(), z.object({ commanded: fact, driven: fact, observed: fact })),
   warnings: z.array(z.string()),
-  refusal: z.object({ code: z.string(), detail: z.string(), retryAfterMs: z.number().optional() }).nullable(),
+  refusal: refusal.nullable(),
+  /** A site of an earlier version leaves nothing out. */
+  left: z.array(refusal.extend({ target: z.string() })).default([]),
 });
 export type ShownPreview = z.infer<typeof previewSchema>;
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseDuration } from "../core/duration.ts";
 import type { Command } from "../core/messages.ts";
-import { OPERATE_VERBS } from "../core/messages.ts";
+import { OPERATE_VERBS, OVERRIDES } from "../core/messages.ts";
 import { parseJson } from "./envelope.ts";
 import { NAME } from "./topics.ts";
 
@@ -30,6 +30,8 @@ const powerArgs = z
     reason: z.string().max(500).optional(),
     from: z.literal("any").optional(),
     withoutRecord: z.boolean().optional(),
+    override: z.array(z.enum(OVERRIDES)).max(OVERRIDES.length).optional(),
+    partial: z.boolean().optional(),
     expect: z.record(name, power).optional(),
   })
   .transform(({ for: wait, forMs, ...rest }) => ({ ...rest, forMs: forMs ?? wait }));

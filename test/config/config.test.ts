@@ -37,6 +37,9 @@ describe("site.yaml", () => {
       relay: 1,
       contact: "nc",
       offTimeMs: 5_000,
+      onDelayMs: 0,
+      offDelayMs: 0,
+      powerRestore: "as-wired",
       minOffMs: 2_000,
       minOnMs: 10_000,
       rate: { max: 6, perMs: 3_600_000 },
@@ -88,11 +91,31 @@ controller: { path: [zz] }
   });
 
   it("what a later version brings is refused, not ignored", () => {
-    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc, powerRestore: always-on }\nconsoles:\n  c1: { port: { path: /dev/a }, }\ndevices:\n  d1: { address: 10.0.0.1 }\n`;
+    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { forwards: ["10.0.0.2:443"] }\noutlets:\n  a1: { relay: 1, contact: nc }\nconsoles:\n  c1: { port: { path: /dev/a } }\n`;
     const checked = check(text);
     expect(checked.ok).toBe(false);
     expect(!checked.ok && checked.problems.every(({ what }) => what.startsWith("not yet"))).toBe(true);
-    expect(places(text)).toHaveLength(4);
+    expect(places(text)).toHaveLength(2);
+  });
+
+  it("outlets that are never both on must not be put on by wiring or after a power cut", () => {
+    const outlets = (first: string, second: string) =>
+      `${HEAD}outlets:\n  a1: { relay: 1, ${first} }\n  a2: { relay: 2, ${second} }\ninterlocks: [[a1, a2]]\n`;
+    expect(check(outlets("contact: nc", "contact: no")).ok).toBe(true);
+    expect(said(outlets("contact: nc", "contact: nc"))).toContain("both on whenever the controller is off");
+    const always = "contact: no, powerRestore: always-on";
+    expect(said(outlets(always, always))).toContain("both always-on after a power cut");
+    const one = `${HEAD}outlets:\n  a1: { relay: 1, contact: no }\n`;
+    expect(places(`${one}interlocks: [[a1]]\n`)).toEqual(["interlocks.0"]);
+    expect(said(`${one}interlocks: [[a1, a9]]\n`)).toContain('there is no outlet "a9"');
+    expect(said(`${one}interlocks: [[a1, a1]]\n`)).toContain("named twice");
+  });
+
+  it("a console vouches only for an outlet that feeds its device", () => {
+    const text = (device: string) =>
+      `${HEAD}outlets:\n  a1: { relay: 1, contact: nc, observe: { console: c1 } }\ndevices:\n  r1: ${device}\nconsoles:\n  c1: { port: { path: /dev/a } }\n`;
+    expect(check(text("{ outlets: [a1], consoles: [c1] }")).ok).toBe(true);
+    expect(places(text("{ outlets: [], consoles: [c1] }"))).toEqual(["outlets.a1.observe.console"]);
   });
 
   it("ports are named by USB identity or by socket, and a wrong spelling says how it is written", () => {

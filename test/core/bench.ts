@@ -14,6 +14,9 @@ export function outlet(name: string, relay: number, more: Partial<OutletPlan> = 
     relay,
     contact: "nc",
     offTimeMs: 5_000,
+    onDelayMs: 0,
+    offDelayMs: 0,
+    powerRestore: "as-wired",
     minOffMs: 2_000,
     minOnMs: 10_000,
     rate: { max: 6, perMs: 3_600_000 },
@@ -33,14 +36,16 @@ export const PLAN: SitePlan = {
     a5: outlet("a5", 5, { observe: { input: "s5", withinMs: 1_000 } }),
   },
   devices: {
-    router1: { name: "router1", outlets: ["a1", "a2"], consoles: ["router1"], after: [] },
-    switch1: { name: "switch1", outlets: ["a3"], consoles: [], after: ["router1"] },
-    nas1: { name: "nas1", outlets: ["a4"], consoles: [], after: [] },
-    cam1: { name: "cam1", outlets: ["a5"], consoles: [], after: [] },
-    dumb1: { name: "dumb1", outlets: [], consoles: [], after: [] },
+    router1: { name: "router1", outlets: ["a1", "a2"], consoles: ["router1"], after: [], address: null },
+    switch1: { name: "switch1", outlets: ["a3"], consoles: [], after: ["router1"], address: null },
+    nas1: { name: "nas1", outlets: ["a4"], consoles: [], after: [], address: null },
+    cam1: { name: "cam1", outlets: ["a5"], consoles: [], after: [], address: null },
+    dumb1: { name: "dumb1", outlets: [], consoles: [], after: [], address: null },
   },
   consoles: ["router1"],
   ownBranch: { declared: true, controller: [], path: ["a3"] },
+  interlocks: [],
+  actors: {},
 };
 
 export const TRUST: TrustDocument = {
@@ -69,6 +74,7 @@ export class Bench {
   /** What the card does with an append that asks to be told: at once, never, or refuse. */
   card: "ok" | "stalls" | "refuses" = "ok";
   wakeAtMs: number | null = null;
+  power: "kept" | "lost" | "unknown" = "unknown";
   /** Null: the relay bank never answers. */
   onDrive: (relay: number, energised: boolean) => { energised: boolean | null; fault: string | null } | null = (
     _,
@@ -100,6 +106,7 @@ export class Bench {
       configSha256: "",
       tracks: {},
       lines: { ...this.lines },
+      power: this.power,
       trust: trust ? [{ document: trust, signers: ["root"] }] : [],
       notes: [],
     });

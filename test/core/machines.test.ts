@@ -103,7 +103,8 @@ describe("selection", () => {
     id: nonce,
     by: "alice",
     verb: "on",
-    target: { device: "d", outlet: null },
+    asked: "d",
+    targets: [{ device: "d", outlet: null }],
     outlets: [],
     args: {},
     selectedAtMs: atMs,
@@ -278,7 +279,7 @@ describe("targets", () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         const target = parseTarget(text, "one");
-        return target === null || parseTarget(targetText(target), "one") !== null;
+        return target === null || parseTarget(targetText([target]), "one") !== null;
       }),
     );
   });

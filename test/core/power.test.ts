@@ -56,7 +56,10 @@ describe("select", () => {
   });
 
   it("needs the right over every device that the outlet feeds, not only the one that was named", () => {
-    const devices = { ...PLAN.devices, door1: { name: "door1", outlets: ["a1"], consoles: [], after: [] } };
+    const devices = {
+      ...PLAN.devices,
+      door1: { name: "door1", outlets: ["a1"], consoles: [], after: [], address: null },
+    };
     const bench = new Bench({ ...PLAN, devices });
     expect(codes(bench.select("cycle", "router1", {}, "ruth"))).toEqual(["rejected", "role.denied"]);
   });

@@ -1,17 +1,14 @@
-import type { KeyObject } from "node:crypto";
-import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
-import type { Connection } from "../../src/core/events.ts";
-import type { SitePlan, Switch } from "../../src/core/plan.ts";
-import { powerOf } from "../../src/core/plan.ts";
+import { powerOf, type Switch } from "../../src/core/plan.ts";
 import { createMemoryDisk, type MemoryDisk } from "../../src/disk/memory-disk.ts";
 import { JournalStore } from "../../src/journal/store.ts";
-import { NAMESPACES } from "../../src/protocol/envelope.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
-import type { Edges, Keys, Outgoing } from "../../src/site/edges.ts";
+import type { Edges, Outgoing } from "../../src/site/edges.ts";
 import { readOffer } from "../../src/site/inbox.ts";
 import { nextStart, recoverDurable } from "../../src/site/recover.ts";
 import { createSite, type Site } from "../../src/site/site.ts";
-import { newKey, trustText } from "../trust.ts";
+import { Hardware } from "./hardware.ts";
+import { FIRST_TRUST, SITE_KEYS } from "./people.ts";
+import { PLAN } from "./plan.ts";
 import type { Random } from "./random.ts";
 import type { VirtualTime } from "./time.ts";
 
@@ -20,11 +17,11 @@ import type { VirtualTime } from "./time.ts";
 export interface Faults {
   /** Probability of a crash at each effect. */
   readonly crash: number;
-  /** Of those, how many take the kernel down as well. */
-  readonly powerCut: number;
+  /** Of those, how many take the kernel down as well, and of these, how many were a loss of the mains. */
+  readonly reboot: number;
+  readonly mainsLost: number;
   readonly slowSync: number;
   readonly brokenDisk: number;
-  readonly wallJump: number;
 }
 
 export interface Edge {
@@ -32,85 +29,51 @@ export interface Edge {
   readonly id: string;
   readonly outlet: string;
   readonly power: Switch;
+  /** Which life of the program drove it. */
+  readonly life: number;
+}
+
+export interface Listener {
+  published(message: Outgoing): void;
+  moved(edge: Edge): void;
+  /** After each piece of the site's work. */
+  worked(): void;
 }
 
 class Crash extends Error {}
 
-const ROOT = newKey();
-const SITE_KEY = newKey();
-export const OPERATOR_KEYS: Record<"alice" | "bob" | "mallory", KeyObject> = {
-  alice: newKey(),
-  bob: newKey(),
-  mallory: newKey(),
-};
-
-const TRUST = trustText({
-  fleet: "sim",
-  epoch: 1,
-  root: ROOT,
-  operators: { alice: { key: OPERATOR_KEYS.alice, role: "operator" }, bob: { key: OPERATOR_KEYS.bob, role: "viewer" } },
-});
-
-const KEYS: Keys = {
-  sign: (body) => signEd25519(SITE_KEY, body, NAMESPACES.site),
-  verify: (body, signature, namespace) => verifySignature(body, signature, namespace)?.fingerprint ?? null,
-};
-
-const outlet = (name: string, relay: number, contact: "no" | "nc", offTimeMs = 5_000) => ({
-  name,
-  relay,
-  contact,
-  offTimeMs,
-  minOffMs: 2_000,
-  minOnMs: 10_000,
-  rate: { max: 6, perMs: 3_600_000 },
-  observe: null,
-});
-
-export const PLAN: SitePlan = {
-  fleet: "sim",
-  site: "one",
-  outlets: {
-    a1: outlet("a1", 1, "nc"),
-    a2: outlet("a2", 2, "nc", 10_000),
-    a3: outlet("a3", 3, "no"),
-    a4: outlet("a4", 4, "nc"),
-  },
-  devices: {
-    router1: { name: "router1", outlets: ["a1", "a2"], consoles: ["router1"], after: [] },
-    switch1: { name: "switch1", outlets: ["a3"], consoles: [], after: ["router1"] },
-    modem1: { name: "modem1", outlets: ["a4"], consoles: [], after: [] },
-  },
-  consoles: ["router1"],
-  ownBranch: { declared: true, controller: [], path: ["a4"] },
-};
-
-export const COMMAND_TOPIC = `${siteRoot("sim", "one")}/dn/command`;
+const ROOT = siteRoot("sim", "one");
 
 export class World {
   readonly edges: Edge[] = [];
   readonly history: string[] = [];
-  readonly accepted = new Set<string>();
-  readonly counts = { crashes: 0, powerCuts: 0, slowSyncs: 0, diskFaults: 0, wallJumps: 0 };
+  readonly counts = { crashes: 0, reboots: 0, mainsLost: 0, slowSyncs: 0, diskFaults: 0, wallJumps: 0, relayFaults: 0 };
+  readonly hardware: Hardware;
   site: Site | null = null;
-  private readonly levels: Record<number, boolean> = { 1: false, 2: false, 3: true, 4: false };
-  private readonly disk: MemoryDisk = createMemoryDisk();
-  private boot: number;
-  private bootedAtMs = 0;
-  private life = 0;
-  private wallMs = 1_700_000_000_000;
+  life = 0;
   calm = false;
+  private readonly disk: MemoryDisk = createMemoryDisk();
+  /** Of the machine; another one after each reset. */
+  boot: number;
+  private bootedAtMs = 0;
+  private stored = FIRST_TRUST;
+  powerWas: "kept" | "lost" | "unknown" = "unknown";
+  private workerMs = 0;
+  private wallMs = 1_700_000_000_000;
   readonly time: VirtualTime;
   private readonly random: Random;
   private readonly faults: Faults;
-  private readonly publish: (message: Outgoing) => void;
+  private readonly listener: Listener;
 
-  constructor(time: VirtualTime, random: Random, faults: Faults, publish: (message: Outgoing) => void) {
+  constructor(time: VirtualTime, random: Random, faults: Faults, listener: Listener) {
     this.time = time;
     this.random = random;
     this.faults = faults;
-    this.publish = publish;
+    this.listener = listener;
     this.boot = random.between(1, 0xffffffff);
+    this.hardware = new Hardware(time, random, (input, present) =>
+      this.guard(() => this.site?.emit({ type: "input-sensed", input, present })),
+    );
     this.start();
   }
 
@@ -118,19 +81,32 @@ export class World {
     this.history.push(`${String(this.time.nowMs).padStart(9)} ms  ${text}`);
   }
 
-  power(name: string): Switch {
-    const plan = PLAN.outlets[name];
-    return plan === undefined ? "off" : powerOf(plan.contact, this.levels[plan.relay] === true);
+  receive(via: "lte" | "primary" | "local", payload: Uint8Array, retained: boolean): void {
+    this.guard(() => this.site?.receive({ via, topic: `${ROOT}/dn/command`, payload, retained }));
   }
 
-  receive(via: Connection, topic: string, payload: Uint8Array, retained: boolean): void {
-    this.guard(() => this.site?.receive({ via, topic, payload, retained }));
-  }
-
+  /** A clock that nobody vouches for jumps by years; one that somebody vouches for is right. */
   jumpWall(): void {
     this.counts.wallJumps++;
-    this.wallMs += this.random.between(-400 * 86_400_000, 400 * 86_400_000);
-    this.guard(() => this.site?.emit({ type: "clock-read", wallMs: this.wallMs, trust: "none" }));
+    const trusted = this.random.chance(0.3);
+    if (!trusted) this.wallMs += this.random.between(-400 * 86_400_000, 400 * 86_400_000);
+    const wallMs = trusted ? 1_700_000_000_000 + this.time.nowMs : this.wallMs;
+    this.guard(() => this.site?.emit({ type: "clock-read", wallMs, trust: trusted ? "ntp" : "none" }));
+  }
+
+  flapLink(): void {
+    for (const state of ["down", "up"] as const)
+      this.guard(() => this.site?.emit({ type: "link-changed", connection: "lte", state, detail: "" }));
+  }
+
+  climbLadder(id: string): void {
+    const order = { actor: "local:modem-ladder", verb: "cycle", target: ":a4", reason: "no registration" } as const;
+    this.guard(() => this.site?.emit({ type: "actor-ordered", id, ...order }));
+  }
+
+  breakSomething(): void {
+    this.counts.relayFaults++;
+    this.hardware.breakSomething();
   }
 
   /** Everything inside a site runs in here: a crash ends that life and begins the next. */
@@ -143,6 +119,7 @@ export class World {
       this.site = null;
       this.time.after(this.random.between(100, 20_000), () => this.start());
     }
+    this.listener.worked();
   }
 
   private mayCrash(where: string): void {
@@ -153,14 +130,21 @@ export class World {
   private crash(where: string): never {
     this.life++;
     this.counts.crashes++;
-    if (this.random.chance(this.faults.powerCut)) {
-      this.counts.powerCuts++;
-      this.disk.cutPower(() => this.random.chance(0.5));
-      this.boot = this.random.between(1, 0xffffffff);
-      this.bootedAtMs = this.time.nowMs;
-      this.tell(`power cut at ${where}`);
-    } else this.tell(`killed at ${where}`);
+    if (this.random.chance(this.faults.reboot)) this.reboot(where);
+    else this.tell(`killed at ${where}`);
     throw new Crash(where);
+  }
+
+  private reboot(where: string): void {
+    const lost = this.random.chance(this.faults.mainsLost);
+    this.counts[lost ? "mainsLost" : "reboots"]++;
+    this.disk.cutPower(() => this.random.chance(0.5));
+    this.boot = this.random.between(1, 0xffffffff);
+    this.bootedAtMs = this.time.nowMs;
+    this.powerWas = this.random.chance(0.3) ? "unknown" : lost ? "lost" : "kept";
+    // Some machines keep their relays through a reset, none without mains.
+    if (lost || this.random.chance(0.5)) this.hardware.release();
+    this.tell(`${lost ? "mains lost" : "machine reset"} at ${where}, known as ${this.powerWas}`);
   }
 
   private start(): void {
@@ -171,86 +155,107 @@ export class World {
     );
     const durable = recoverDurable(store.recovered);
     const start = nextStart(durable, this.boot);
-    this.tell(
-      `start ${start}, ledger at ${durable.seq}, owed: ${durable.unsettled.map((one) => one.id).join(" ") || "none"}`,
-    );
-    const offer = readOffer(TRUST, KEYS);
+    const owed = durable.unsettled.map((one) => one.id).join(" ") || "none";
+    this.tell(`start ${start}, ledger at ${durable.seq}, owed: ${owed}`);
     const inLife = (run: () => void) => {
       if (this.life === life) this.guard(run);
     };
-    const edges = this.edgesOf(store, inLife);
-    this.guard(() => {
-      this.site = createSite({
-        edges,
-        clock: this.time.clock(this.bootedAtMs, inLife, () => (this.calm ? 0 : this.random.between(0, 40))),
-        keys: KEYS,
-        entropy: () => this.random.hex(16),
-        log: () => undefined,
-        started: {
-          type: "started",
-          plan: PLAN,
-          durable,
-          boot: this.boot,
-          start,
-          version: "sim",
-          siteKey: "",
-          configSha256: "",
-          tracks: {},
-          lines: { ...this.levels },
-          trust: offer === null ? [] : [offer],
-          notes: [],
-        },
-      });
+    this.guard(() => this.begin(store, durable, start, inLife));
+    this.hardware.tellAll();
+  }
+
+  private begin(
+    store: JournalStore,
+    durable: ReturnType<typeof recoverDurable>,
+    start: number,
+    inLife: (run: () => void) => void,
+  ): void {
+    const offers = [this.stored, FIRST_TRUST].flatMap((text) => readOffer(text, SITE_KEYS) ?? []);
+    this.site = createSite({
+      edges: this.edgesOf(store, inLife),
+      clock: this.time.clock(this.bootedAtMs, inLife, () => (this.calm ? 0 : this.random.between(0, 40))),
+      keys: SITE_KEYS,
+      entropy: () => this.random.hex(16),
+      log: () => undefined,
+      started: {
+        type: "started",
+        plan: PLAN,
+        durable,
+        boot: this.boot,
+        start,
+        version: "sim",
+        siteKey: "",
+        configSha256: "",
+        tracks: {},
+        lines: { ...this.hardware.lines },
+        power: this.powerWas,
+        trust: offers,
+        notes: [],
+      },
     });
   }
 
   private edgesOf(store: JournalStore, inLife: (run: () => void) => void): Edges {
     const emit: Site["emit"] = (event) => this.site?.emit(event);
     return {
-      journal: {
-        perform: (effect) => {
-          this.mayCrash("append");
-          const records = effect.records.map((record) => ({ ...record, json: JSON.stringify(record) }));
-          const snapshot = JSON.stringify(effect.durable);
-          this.time.after(this.random.between(0, 3), () =>
-            inLife(() => {
-              const ok = this.tryDisk(() => store.appendLedger(records, snapshot));
-              if (!effect.sync) return;
-              const slow = !this.calm && this.random.chance(this.faults.slowSync);
-              if (slow) this.counts.slowSyncs++;
-              this.time.after(slow ? this.random.between(1_000, 15_000) : this.random.between(1, 30), () =>
-                inLife(() => {
-                  const synced = ok && this.tryDisk(() => store.sync("ledger"));
-                  this.mayCrash("synced");
-                  if (effect.token !== null) emit({ type: "append-finished", token: effect.token, ok: synced });
-                  if (!synced) this.retry(store, inLife);
-                }),
-              );
-            }),
-          );
-        },
-      },
+      journal: { perform: (effect) => this.append(store, effect, inLife) },
       relays: {
-        perform: (effect) => {
+        perform: ({ token, id, relay, energised }) => {
           this.mayCrash("before edge");
-          this.move(effect.id, effect.relay, effect.energised);
+          const answer = this.drive(id, relay, energised);
           this.mayCrash("after edge");
-          this.time.after(1, () =>
-            inLife(() => emit({ type: "relay-driven", token: effect.token, energised: effect.energised, fault: null })),
-          );
+          if (answer !== null) this.time.after(1, () => inLife(() => emit({ type: "relay-driven", token, ...answer })));
         },
       },
-      trust: { perform: (effect) => emit({ type: "trust-stored", token: effect.token, ok: true }) },
+      trust: {
+        perform: ({ token, envelope }) => {
+          this.mayCrash("before the trust is stored");
+          this.stored = envelope;
+          this.mayCrash("after the trust is stored");
+          emit({ type: "trust-stored", token, ok: true });
+        },
+      },
       reader: { perform: () => undefined },
       shipper: null,
       faults: null,
       link: {
         publish: (message) => {
           this.mayCrash("publish");
-          this.publish(message);
+          this.listener.published(message);
         },
       },
     };
+  }
+
+  private append(
+    store: JournalStore,
+    effect: Parameters<Edges["journal"]["perform"]>[0],
+    inLife: (run: () => void) => void,
+  ): void {
+    this.mayCrash("append");
+    const records = effect.records.map((record) => ({ ...record, json: JSON.stringify(record) }));
+    const snapshot = JSON.stringify(effect.durable);
+    const finished = (ok: boolean): void => {
+      if (effect.token !== null) this.site?.emit({ type: "append-finished", token: effect.token, ok });
+      if (!ok) this.retry(store, inLife);
+    };
+    // The worker takes them one after the other.
+    this.workerMs = Math.max(this.workerMs, this.time.nowMs + this.random.between(0, 3));
+    this.time.after(this.workerMs - this.time.nowMs, () =>
+      inLife(() => {
+        const ok = this.tryDisk(() => store.appendLedger(records, snapshot));
+        if (!effect.sync) return finished(ok);
+        const slow = !this.calm && this.random.chance(this.faults.slowSync);
+        if (slow) this.counts.slowSyncs++;
+        this.time.after(slow ? this.random.between(1_000, 15_000) : this.random.between(1, 30), () =>
+          inLife(() => {
+            const synced = ok && this.tryDisk(() => store.sync("ledger"));
+            this.mayCrash("synced");
+            finished(synced);
+          }),
+        );
+      }),
+    );
   }
 
   /** Like the worker: what the disk refused is tried again after a second. */
@@ -280,12 +285,21 @@ export class World {
     }
   }
 
-  private move(id: string, relay: number, energised: boolean): void {
-    const plan = Object.values(PLAN.outlets).find((one) => one.relay === relay);
-    if (plan === undefined || this.levels[relay] === energised) return;
-    this.levels[relay] = energised;
-    const power = powerOf(plan.contact, energised);
-    this.edges.push({ atMs: this.time.nowMs, id, outlet: plan.name, power });
-    this.tell(`EDGE ${plan.name} ${power} by ${id}`);
+  private drive(id: string, relay: number, energised: boolean): ReturnType<Hardware["drive"]> {
+    const before = this.hardware.lines[relay];
+    const answer = this.hardware.drive(relay, energised);
+    const outlet = Object.values(PLAN.outlets).find((one) => one.relay === relay);
+    if (outlet === undefined || this.hardware.lines[relay] === before) return answer;
+    const edge = {
+      atMs: this.time.nowMs,
+      id,
+      outlet: outlet.name,
+      power: powerOf(outlet.contact, energised),
+      life: this.life,
+    };
+    this.edges.push(edge);
+    this.tell(`EDGE ${edge.outlet} ${edge.power} by ${id}`);
+    this.listener.moved(edge);
+    return answer;
   }
 }

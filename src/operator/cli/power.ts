@@ -1,6 +1,6 @@
 import { explain } from "../../core/codes.ts";
 import { formatDuration, parseDuration } from "../../core/duration.ts";
-import { OPERATE_VERBS, type OperateVerb, type PowerArgs } from "../../core/messages.ts";
+import { OPERATE_VERBS, type OperateVerb, OVERRIDES, type PowerArgs } from "../../core/messages.ts";
 import type { ShownPreview } from "../answers.ts";
 import { asRecord, type Client, type SiteReply } from "../client.ts";
 import { type Ended, freshen, newId, type Order, operate, type Selected, select } from "../switching.ts";
@@ -12,6 +12,7 @@ import {
   CONNECTION_OPTIONS,
   EXIT,
   flag,
+  list,
   text,
   UsageError,
 } from "./command.ts";
@@ -30,8 +31,9 @@ import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
   usage: [
-    "power on|off|cycle SITE/DEVICE|SITE/DEVICE:OUTLET|SITE/:OUTLET [--for T] [--reason TEXT] [--yes]",
-    "power lock|unlock|cancel SITE/DEVICE [--reason TEXT] [--yes]",
+    "power on|off|cycle SITE/DEVICE|SITE/DEVICE:OUTLET|SITE/:OUTLET … [--for T] [--partial] [--reason TEXT] [--yes]",
+    "power lock SITE/DEVICE … [--for T] [--reason TEXT] [--yes]",
+    "power unlock|cancel SITE/DEVICE … [--yes]",
     "power status SITE",
     "power outcome SITE ID",
   ],
@@ -39,19 +41,25 @@ export const command: CliCommand = {
   examples: [
     "towpath power cycle demo/router1",
     "towpath power off demo/switch1 --for 10m --reason 'drain capacitors'",
+    "towpath power cycle demo/router1 demo/switch1      # one command: all of them or none, in the order of `after`",
+    "towpath power lock demo/switch1 --for 2h --reason 'hands inside'",
     "towpath power outcome demo 01JD8Q6Z5W3X1V9K7C2M4N6P8R",
   ],
   options: {
     ...CONNECTION_OPTIONS,
     for: { type: "string" },
     from: { type: "string" },
+    partial: { type: "boolean" },
+    override: { type: "string", multiple: true },
     reason: { type: "string" },
     yes: { type: "boolean", short: "y" },
     "without-record": { type: "boolean" },
   },
   optionHelp: {
-    for: "off: come back on after so long; cycle: stay off so long (10m)",
+    for: "off: come back on after so long; cycle: stay off so long; lock: until then, by a trusted clock (10m)",
     from: "any: cycle an outlet that is off as well",
+    partial: "with several targets: leave out those that are refused",
+    override: "min-time, rate: go before that limit (an admin's, with --reason; never before a lock)",
     reason: "why; it is in the ledger",
     yes: "answer every question with yes",
     "without-record": "go ahead although the card takes no records",
@@ -68,9 +76,12 @@ async function run(args: CliArgs): Promise<number> {
   const known: readonly string[] = OPERATE_VERBS;
   if (verb === undefined || !known.includes(verb))
     throw new UsageError(`what to do? one of ${known.join(", ")}, status, outcome`);
-  if (rest.length > 0) throw new UsageError(`one target at a time, not also ${rest.join(" ")}`);
-  const place = parsePlace(where, "SITE/DEVICE, SITE/DEVICE:OUTLET or SITE/:OUTLET");
-  const order: Order = { verb: verb as OperateVerb, target: place.rest, args: powerArgs(args, verb) };
+  const places = [where, ...rest].map((one) => parsePlace(one, "SITE/DEVICE, SITE/DEVICE:OUTLET or SITE/:OUTLET"));
+  const [place = { site: "", rest: "" }] = places;
+  const other = places.find(({ site }) => site !== place.site);
+  if (other !== undefined) throw new UsageError(`one site at a time: ${place.site}, not also ${other.site}`);
+  const target = places.map((one) => one.rest).join(",");
+  const order: Order = { verb: verb as OperateVerb, target, args: powerArgs(args, verb) };
   const context = contextOf(args);
   const who = await whoOf(context);
   const client = await connectTo(context, place.site);
@@ -85,7 +96,8 @@ function powerArgs(args: CliArgs, verb: string): PowerArgs {
   const wait = text(args, "for");
   const forMs = wait === undefined ? undefined : parseDuration(wait);
   if (forMs === null) throw new UsageError(`--for ${wait}: write 30s, 10m or 1h`);
-  if (forMs !== undefined && verb !== "off" && verb !== "cycle") throw new UsageError("--for goes with off and cycle");
+  if (forMs !== undefined && !["off", "cycle", "lock"].includes(verb))
+    throw new UsageError("--for goes with off, cycle and lock");
   const from = text(args, "from");
   if (from !== undefined && from !== "any") throw new UsageError("--from any is the only one there is");
   const reason = text(args, "reason");
@@ -94,7 +106,19 @@ function powerArgs(args: CliArgs, verb: string): PowerArgs {
     ...(from !== undefined && { from: "any" as const }),
     ...(reason !== undefined && { reason }),
     ...(flag(args, "without-record") && { withoutRecord: true }),
+    ...(flag(args, "partial") && { partial: true }),
+    ...overrideArg(args),
   };
+}
+
+function overrideArg(args: CliArgs): PowerArgs {
+  const given = list(args, "override").flatMap((one) => one.split(","));
+  if (given.length === 0) return {};
+  const known: readonly string[] = OVERRIDES;
+  const wrong = given.find((one) => !known.includes(one));
+  if (wrong !== undefined) throw new UsageError(`--override ${wrong}: one of ${OVERRIDES.join(", ")}`);
+  if (text(args, "reason") === undefined) throw new UsageError("--override wants --reason TEXT; it is in the ledger");
+  return { override: OVERRIDES.filter((one) => given.includes(one)) };
 }
 
 /** One command from its preview to its verdict. */
@@ -204,6 +228,8 @@ function showPreview(site: string, preview: ShownPreview): void {
     "waitMs" in move ? `wait ${formatDuration(move.waitMs)}` : `${move.outlet} ${move.power}`,
   );
   if (moves.length > 0) print(`  moves      ${safe(moves.join(" → "))}`);
+  for (const { target, code, detail } of preview.left)
+    print(`  ${paint("yellow", "left out")}   ${safe(`${target}: ${detail} (${code})`)}`);
   if (preview.loses.length > 0) print(`  loses      ${safe(preview.loses.join(", "))}`);
   for (const [name, { commanded, driven, observed }] of Object.entries(preview.facts)) {
     print(

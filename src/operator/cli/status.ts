@@ -138,10 +138,14 @@ function pathText(name: string, link: Json, monoMs: number): string {
 function showDevice(name: string, device: Json, outlets: Json, monoMs: number): void {
   const power = String(device.power);
   print(
-    `\n  ${paint("bold", safe(name))}  power ${power === "on" ? paint("green", "on") : paint("yellow", safe(power))}`,
+    `\n  ${paint("bold", safe(name))}  power ${power === "on" ? paint("green", "on") : paint("yellow", safe(power))}${alive(device)}`,
   );
   for (const outlet of (device.outlets as string[] | undefined) ?? [])
     showOutlet(outlet, asRecord(outlets[outlet]) ?? {}, monoMs);
+}
+
+function alive(device: Json): string {
+  return typeof device.alive === "string" ? `, alive (${safe(device.alive)})` : "";
 }
 
 function showOutlet(name: string, outlet: Json, monoMs: number): void {
@@ -155,8 +159,14 @@ function showOutlet(name: string, outlet: Json, monoMs: number): void {
   print(`      ${safety(outlet)}`);
   if (lock !== null)
     print(
-      `      ${paint("yellow", "locked")} by ${safe(String(lock.by))}: ${safe(String(lock.reason || "no reason given"))}`,
+      `      ${paint("yellow", "locked")} by ${safe(String(lock.by))}: ${safe(String(lock.reason || "no reason given"))}${lockEnd(lock)}`,
     );
+  if (outlet.alarm === true) print(`      ${paint("red", "ALARM")} ${explain("fact.disagrees")}`);
+}
+
+function lockEnd(lock: Json): string {
+  if (typeof lock.untilWallMs === "number") return ` (until ${new Date(lock.untilWallMs).toISOString()})`;
+  return typeof lock.forMs === "number" ? " (does not end before the site's clock can be trusted)" : "";
 }
 
 /** What is safe now, in a line. */

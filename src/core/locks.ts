@@ -1,0 +1,41 @@
+import { formatDuration } from "./duration.ts";
+import { type Lock, memoryOf } from "./ledger.ts";
+import type { SiteState } from "./state.ts";
+
+/** Tags on outlets: who, why, until when. A locked outlet is moved by nobody. */
+
+/**
+ * The lock that holds now. It ends by the wall clock, and only where that can be trusted: a clock that is wrong must
+ * not open what somebody closed. Set under an untrusted clock, it ends by the time that this machine has been up since.
+ */
+export function lockOf(state: SiteState, outlet: string, nowMs: number): Lock | null {
+  const { lock } = memoryOf(state.durable, outlet);
+  return lock === null || ended(state, lock, nowMs) ? null : lock;
+}
+
+function ended(state: SiteState, lock: Lock, nowMs: number): boolean {
+  if (!lock.forMs) return false;
+  const wall = trustedWall(state, nowMs);
+  if (wall === null) return false;
+  return lock.untilWallMs === null ? nowMs >= lock.atMs + lock.forMs : wall >= lock.untilWallMs;
+}
+
+/** Unix ms, or null while nobody vouches for the clock. */
+export function trustedWall(state: SiteState, nowMs: number): number | null {
+  const { clock } = state;
+  if (clock === null || (clock.trust !== "ntp" && clock.trust !== "gsm")) return null;
+  return clock.wallMs + (nowMs - clock.monoMs);
+}
+
+/** By whom, why, and for how long still: what a refused operator wants to know. */
+export function lockText(state: SiteState, outlet: string, lock: Lock, nowMs: number): string {
+  return `${outlet} by ${lock.by}: ${lock.reason || "no reason given"}${leftText(state, lock, nowMs)}`;
+}
+
+function leftText(state: SiteState, lock: Lock, nowMs: number): string {
+  if (!lock.forMs) return "";
+  const wall = trustedWall(state, nowMs);
+  if (wall === null) return "; it does not end before the clock can be trusted";
+  const leftMs = lock.untilWallMs === null ? lock.atMs + lock.forMs - nowMs : lock.untilWallMs - wall;
+  return `; it ends in ${formatDuration(Math.max(0, leftMs))}`;
+}

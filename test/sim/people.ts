@@ -1,0 +1,56 @@
+import type { KeyObject } from "node:crypto";
+import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
+import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
+import type { Keys } from "../../src/site/edges.ts";
+import { newKey, trustText } from "../trust.ts";
+
+/** Who is around a simulated site: operators, one of whom is revoked under way, a viewer, and a stranger. */
+
+export const PEOPLE = ["alice", "ada", "olaf", "bob", "mallory"] as const;
+export type Person = (typeof PEOPLE)[number];
+
+const KEYS_OF: Readonly<Record<Person, KeyObject>> = {
+  alice: newKey(),
+  ada: newKey(),
+  olaf: newKey(),
+  bob: newKey(),
+  mallory: newKey(),
+};
+const ROOT = newKey();
+
+const operators = {
+  alice: { key: KEYS_OF.alice, role: "operator" },
+  ada: { key: KEYS_OF.ada, role: "admin" },
+  olaf: { key: KEYS_OF.olaf, role: "operator" },
+  bob: { key: KEYS_OF.bob, role: "viewer" },
+};
+
+/** The trust of the start, and the one that revokes olaf. */
+export const FIRST_TRUST = trustText({ fleet: "sim", epoch: 1, root: ROOT, operators });
+export const SECOND_TRUST = trustText({ fleet: "sim", epoch: 2, root: ROOT, operators, revoked: ["olaf"] });
+
+export const maySwitch = (by: string): boolean => by === "alice" || by === "ada" || by === "olaf";
+
+export function signedBy(person: Person, body: object): Uint8Array {
+  const bytes = Buffer.from(JSON.stringify(body));
+  const sigs = [signEd25519(KEYS_OF[person], bytes, NAMESPACES.command)];
+  return Buffer.from(encodeEnvelope({ body: bytes, sigs }));
+}
+
+/** The same message comes again and again here; what a signature is worth does not change. */
+const known = new Map<string, string | null>();
+const KNOWN_LIMIT = 20_000;
+
+/** Nobody in this world reads the site's signature, so it costs nothing. */
+export const SITE_KEYS: Keys = {
+  sign: () => new Uint8Array(64),
+  verify(body, signature, namespace) {
+    const key = `${namespace} ${Buffer.from(signature).toString("latin1")} ${Buffer.from(body).toString("latin1")}`;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    if (known.size > KNOWN_LIMIT) known.clear();
+    const signer = verifySignature(body, signature, namespace)?.fingerprint ?? null;
+    known.set(key, signer);
+    return signer;
+  },
+};
