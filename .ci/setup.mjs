@@ -19,6 +19,7 @@ const PROGRAMS = {
     mosquitto: "mosquitto",
     "dpkg-deb": "dpkg",
     asciinema: "asciinema",
+    faketime: "faketime",
     "mkfs.ext4": "e2fsprogs",
     mount: "mount",
     prlimit: "util-linux",

@@ -92,8 +92,12 @@ export function start(
   return { child, log: () => log, ended };
 }
 
-export async function startController(config: string, args: readonly string[] = []): Promise<Running> {
-  const running = start("node", [TOWPATH, "controller", "--config", config, ...args]);
+export async function startController(
+  config: string,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Running> {
+  const running = start("node", [TOWPATH, "controller", "--config", config, ...args], { env });
   onTestFinished(() => void running.child.kill("SIGKILL"));
   await until(
     () => /^ready$/m.test(running.log()) || running.child.exitCode !== null,
