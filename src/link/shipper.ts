@@ -167,8 +167,9 @@ export function createShipper(options: ShipperOptions): Shipper {
     );
   };
 
-  for (const { name } of options.consoles) announce(`${name}/rx`, boot, 0);
+  // Where a track stood first: from there on is what nobody can have heard yet.
   for (const [track, head] of Object.entries(options.tracks)) announce(track, head.boot, head.next);
+  for (const { name } of options.consoles) announce(`${name}/rx`, boot, 0);
   plan.announce({ boot: 0, track: LEDGER_TRACK, next: options.ledgerNext, backfill: false });
 
   return {
