@@ -105,7 +105,7 @@ export class Operators {
     const id = this.id();
     const { by, verb, target, args } = wish;
     const forMs = typeof args.forMs === "number" ? args.forMs : undefined;
-    const override = Array.isArray(args.override) ? args.override.map(String) : [];
+    const override = overrideOf(args);
     if (maySwitch(by))
       this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override });
     const body = { kind: "operate", id, nonce, args: args.withoutRecord === true ? { withoutRecord: true } : {} };
@@ -124,7 +124,16 @@ export class Operators {
     const id = this.id();
     const forMs = typeof args.forMs === "number" ? args.forMs : undefined;
     if (maySwitch(by))
-      this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override: [] });
+      this.orders.set(id, {
+        id,
+        by,
+        verb,
+        target,
+        outlets: outletsOf(target),
+        nonce,
+        forMs,
+        override: overrideOf(args),
+      });
     this.send(by, { kind: "operate", id, nonce });
   }
 
@@ -145,4 +154,9 @@ export class Operators {
     const epoch = this.epochs[by] ?? 1;
     this.carry(signedBy(by, { v: 1, site: "sim/one", by, epoch, ...body }));
   }
+}
+
+/** What was selected decides, also for a second order on its nonce. */
+function overrideOf(args: Wish["args"]): string[] {
+  return Array.isArray(args.override) ? args.override.map(String) : [];
 }
