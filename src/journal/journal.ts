@@ -67,7 +67,7 @@ function workerFile(): URL {
 }
 
 /** Console text lives for a moment: a small young generation is collected often and keeps the whole process small. */
-const WORKER_LIMITS = { maxYoungGenerationSizeMb: 6 };
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 3 };
 
 export function openJournal(options: WorkerOptions, events: JournalEvents): Promise<Journal> {
   const worker = new Worker(workerFile(), { workerData: options, resourceLimits: WORKER_LIMITS });
