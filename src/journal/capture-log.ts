@@ -5,7 +5,17 @@ import { Recent } from "./recent.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import { type Batch, Ring, type RingOptions } from "./ring.ts";
 import { groupsOf, type Segment } from "./segment.ts";
-import { type Claim, type Contents, causeOf, claimsOf, mergedContents, NOTHING, type Span, Spans } from "./spans.ts";
+import {
+  type Claim,
+  type Contents,
+  causeOf,
+  claimsOf,
+  mergedContents,
+  NOTHING,
+  note,
+  type Span,
+  Spans,
+} from "./spans.ts";
 
 /** What consoles said: tracks by byte offset, in one ring. */
 
@@ -51,6 +61,7 @@ export class CaptureLog {
   private readonly recent = new Recent(RECENT_BYTES);
   private readonly losses = new Losses();
   private newest: Segment | null = null;
+  private contents: Contents = NOTHING;
   private soundUpTo = 0;
   private grouped: { of: readonly Segment[]; groups: readonly (readonly Segment[])[] } = { of: [], groups: [] };
 
@@ -88,7 +99,8 @@ export class CaptureLog {
   /** Within a boot a head only goes on, also when older records are written again. */
   private advance(track: number, boot: number, next: number): void {
     const before = this.heads.get(track);
-    this.heads.set(track, { boot, next: before?.boot === boot ? Math.max(before.next, next) : next });
+    if (before?.boot === boot && before.next >= next) return;
+    this.heads.set(track, { boot, next });
   }
 
   /** Where the tracks stood before these batches. */
@@ -102,20 +114,17 @@ export class CaptureLog {
   }
 
   private placed(segment: Segment, { records }: Batch<null>): void {
-    if (segment !== this.newest) this.spans.keepOnly([...this.ring.segments(), segment]);
+    if (segment !== this.newest) {
+      this.spans.keepOnly([...this.ring.segments(), segment]);
+      this.contents = this.spans.written(segment);
+    }
     this.newest = segment;
     for (const record of records) {
-      if (record.kind !== KIND.data && record.kind !== KIND.gap) continue;
-      this.spans.note(segment, record);
+      const next = note(this.contents, record);
+      if (next === null) continue;
       this.recent.add(record);
-      const length = record.kind === KIND.data ? record.payload.length : 0;
-      this.advance(record.track, record.boot, Math.max(record.position + length, this.nextOf(segment, record)));
+      this.advance(record.track, record.boot, next);
     }
-  }
-
-  private nextOf(segment: Segment, { track, boot, position }: StoredRecord): number {
-    const span = this.spansOf(segment).spans.find((one) => one.track === track && one.boot === boot);
-    return span?.next ?? position;
   }
 
   private spansOf(segment: Segment) {

@@ -1,5 +1,6 @@
 import type { Disk } from "../disk/disk.ts";
-import { type FromWorker, type ToWorker, unpack } from "./journal.ts";
+import type { FromWorker, ToWorker } from "./journal.ts";
+import { createUnpacker } from "./packing.ts";
 import type { JournalStore, RingName } from "./store.ts";
 
 /**
@@ -30,6 +31,7 @@ export class Keeper {
   private readonly disk: Disk;
   private readonly tell: (message: FromWorker) => void;
   private readonly lanes: Record<RingName, Lane> = { ledger: newLane("ledger"), capture: newLane("capture") };
+  private readonly unpack = createUnpacker();
   private unsyncedBytes = 0;
   private watchedUntil = 0;
   private degraded = false;
@@ -76,11 +78,12 @@ export class Keeper {
     this.work(lane);
   }
 
-  private takeCapture({ items, bytes, urgent, atMs, cost }: Extract<ToWorker, { type: "capture" }>): void {
+  private takeCapture({ packed, urgent, atMs, cost }: Extract<ToWorker, { type: "capture" }>): void {
     const lane = this.lanes.capture;
-    this.store.capture.append(unpack(items, bytes));
+    const items = this.unpack(packed);
+    this.store.capture.append(items);
     this.tell({ type: "taken", cost });
-    this.unsyncedBytes += bytes.length;
+    for (const { content } of items) if ("data" in content) this.unsyncedBytes += content.data.length;
     if (urgent || this.unsyncedBytes >= SYNC_BYTES) lane.wanted = true;
     this.syncWithin(lane, atMs < this.watchedUntil ? SYNC_WATCHED_MS : SYNC_MS);
     // A card that refuses is not asked fifty times a second.

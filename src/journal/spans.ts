@@ -41,9 +41,9 @@ export class Spans {
     return contents;
   }
 
-  /** A record that was just written. */
-  note(segment: Segment, record: StoredRecord): void {
-    note(this.known.get(keyOf(segment)) ?? this.begin(segment), record);
+  /** What a segment that is just being written holds so far. */
+  written(segment: Segment): Contents {
+    return this.known.get(keyOf(segment)) ?? this.begin(segment);
   }
 
   /** A recycled segment has a new generation under an old name: what it held is gone. */
@@ -108,8 +108,9 @@ export function claimsOf(payload: Uint8Array): Claim[] {
   return tracks.map(([name, track, head]) => ({ name, track, head }));
 }
 
-function note({ spans }: Contents, record: StoredRecord): void {
-  if (record.kind !== KIND.data && record.kind !== KIND.gap) return;
+/** Takes in a record; where its track stands after it, or null where it is of none. */
+export function note({ spans }: Contents, record: StoredRecord): number | null {
+  if (record.kind !== KIND.data && record.kind !== KIND.gap) return null;
   const { track, boot, position, monoMs } = record;
   const bytes = record.kind === KIND.data ? record.payload.length : 0;
   const gaps = record.kind === KIND.gap ? 1 : 0;
@@ -117,12 +118,13 @@ function note({ spans }: Contents, record: StoredRecord): void {
   const before = spans.find((one) => one.track === track && one.boot === boot);
   if (before === undefined) {
     spans.push({ track, boot, first: position, next, bytes, gaps, firstMonoMs: monoMs });
-    return;
+    return next;
   }
   // In place: this is done for every record.
   before.next = Math.max(before.next, next);
   before.bytes += bytes;
   before.gaps += gaps;
+  return before.next;
 }
 
 function keyOf(segment: Segment): string {

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sleep } from "../../src/operator/client.ts";
+import { readUnit } from "../firmware/unit-file.ts";
 
 /** A folder and the programs that run in it; both end with the bench, also when it is interrupted. */
 
@@ -95,13 +96,19 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** As the service is started: what a site's unit says of memory counts here too. */
+const SERVICE_ENVIRONMENT = (readUnit("systemd/system/towpath.service").get("Service.Environment") ?? []).flatMap(
+  (words) => words.split(/\s+/),
+);
+
 /** The controller as a site runs it; resolves when it says that it is ready. */
 export async function startController(
   scratch: Scratch,
   config: string,
   before: readonly string[] = [],
 ): Promise<Program> {
-  const [first = "node", ...rest] = [...before, "node", TOWPATH, "controller", "--config", config, "--quiet"];
+  const service = ["env", ...SERVICE_ENVIRONMENT, "node", TOWPATH, "controller", "--config", config, "--quiet"];
+  const [first = "env", ...rest] = [...before, ...service];
   const program = scratch.start(first, rest);
   await until("a ready controller", () => /^ready$/m.test(program.log()), program, 2);
   return program;

@@ -1,8 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createMemoryDisk, type DiskCall, type DiskFault, type MemoryDisk } from "../../src/disk/memory-disk.ts";
 import { Handover } from "../../src/journal/handover.ts";
-import { type FromWorker, pack } from "../../src/journal/journal.ts";
+import type { FromWorker } from "../../src/journal/journal.ts";
 import { Keeper } from "../../src/journal/keeper.ts";
+import { createPacker } from "../../src/journal/packing.ts";
 import { type CaptureItem, JournalStore } from "../../src/journal/store.ts";
 
 /** The worker without its thread, on a disk that fails when it is told to. Time is the test's. */
@@ -26,6 +27,7 @@ function rig() {
   const told: FromWorker[] = [];
   const store = new JournalStore(disk, QUOTA);
   const keeper = new Keeper(store, disk, (message) => void told.push(message));
+  const pack = createPacker();
   let seq = 0;
   let offset = 0;
   return {
@@ -48,7 +50,7 @@ function rig() {
       const item: CaptureItem = { track: "a/rx", boot: 1, offset, monoMs: offset, content: { data } };
       offset += bytes;
       const { urgent = false, atMs = 0 } = options;
-      keeper.handle({ type: "capture", ...pack([item]), urgent, atMs, cost: bytes });
+      keeper.handle({ type: "capture", packed: pack([item]), urgent, atMs, cost: bytes });
     },
     offset: () => offset,
     pass: (ms: number) => vi.advanceTimersByTimeAsync(ms),
