@@ -1,6 +1,7 @@
 import { type Gap, gapOf, textOf } from "./range.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import type { Segment } from "./segment.ts";
+import { Pace, type Steps } from "./steps.ts";
 
 /** What each capture segment holds of which track: kept as it is written, read when it is first asked for. */
 
@@ -39,6 +40,17 @@ export class Spans {
     const contents = this.begin(segment);
     for (const record of read(segment)) note(contents, record);
     return contents;
+  }
+
+  /** Reads an old segment, in steps; known when all of it was read. */
+  *learn(segment: Segment, records: Iterable<StoredRecord>): Steps<void> {
+    const contents: Contents = { spans: [], claims: claimsOf(segment.head.payload) };
+    const pace = new Pace();
+    for (const record of records) {
+      if (pace.isDue(record)) yield;
+      note(contents, record);
+    }
+    if (!this.has(segment)) this.known.set(keyOf(segment), contents);
   }
 
   /** A record that was just written. */
@@ -123,6 +135,37 @@ function note({ spans }: Contents, record: StoredRecord): void {
   before.next = Math.max(before.next, next);
   before.bytes += bytes;
   before.gaps += gaps;
+}
+
+/** Each track in each boot: its spans added up, what was written twice counted once, what is missing as a gap. */
+export function totalsOf(all: Iterable<Contents>): Span[] {
+  const found = new Map<string, Span>();
+  for (const { spans, claims } of all) {
+    for (const span of spans) {
+      const key = `${span.track}@${span.boot}`;
+      const sum = found.get(key);
+      if (sum === undefined) found.set(key, { ...span });
+      else add(sum, span);
+    }
+    for (const { track, head } of claims) {
+      const sum = found.get(`${track}@${head?.boot}`);
+      if (sum !== undefined && head !== null) skipTo(sum, head.next);
+    }
+  }
+  return [...found.values()];
+}
+
+function skipTo(sum: Span, offset: number): void {
+  if (offset <= sum.next) return;
+  sum.next = offset;
+  sum.gaps++;
+}
+
+function add(sum: Span, span: Span): void {
+  skipTo(sum, span.first);
+  sum.next = Math.max(sum.next, span.next);
+  sum.bytes += span.bytes;
+  sum.gaps += span.gaps;
 }
 
 function keyOf(segment: Segment): string {
