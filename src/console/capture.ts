@@ -87,18 +87,22 @@ export function createCapture(options: CaptureOptions): Capture {
     if (unsent === "crash" || (unsent === "reboot" && before?.heads[`${name}/tx`] !== undefined))
       sent?.gap(unsent, null);
     let cause: Gap["cause"] | null = null;
+    /** It stands here already: a port that opens and cannot be configured is opened again each second. */
+    let declared = false;
     const listening = (kept: boolean): void => {
       if (missing !== null) cause = causeOf(missing, kept);
       missing = null;
       listened = true;
       overrun = 0;
-      if (cause !== null) rx.gap(cause, null);
+      if (cause !== null && !declared) rx.gap(cause, null);
+      declared ||= cause !== null;
     };
     port.start({
       listening,
       up: () => {
         // A port without a kernel behind it says no more than this.
         if (missing !== null || !listened) listening(false);
+        declared = false;
         emit({ type: "console-changed", console: name, state: "up", code: null, detail: "" });
       },
       lost: () => rx.gap("overrun", null),
@@ -114,6 +118,7 @@ export function createCapture(options: CaptureOptions): Capture {
       },
       data: (data) => {
         if (missing !== null) listening(false);
+        declared = false;
         // The last words of a kernel go to the card at once.
         rx.data(data, search.feed(data));
       },

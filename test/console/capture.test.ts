@@ -137,6 +137,28 @@ describe("what may be missing after a restart", () => {
   });
 });
 
+describe("a port that opens and cannot be configured", () => {
+  it("is one gap until it is up or says something, however often it is tried", async () => {
+    const { capture, port, gaps } = bench({ before: { boot: 7, heads: {}, stopped: null } });
+    const tryInVain = (): void => {
+      port.listening?.(false);
+      port.down("console.error", "this speed cannot be set");
+    };
+    for (let count = 0; count < 50; count++) tryInVain();
+    expect(gaps.map(({ cause }) => cause)).toEqual(["crash"]);
+    port.listening?.(false);
+    port.up();
+    expect(gaps).toHaveLength(1);
+    port.down("console.missing", "pulled");
+    for (let count = 0; count < 50; count++) tryInVain();
+    expect(gaps.map(({ cause }) => cause)).toEqual(["crash", "replug"]);
+    port.data(Buffer.from("a word between two tries"));
+    tryInVain();
+    expect(gaps).toHaveLength(3);
+    await capture.stop();
+  });
+});
+
 describe("a journal that stands still", () => {
   it("costs bytes of a known number, and the offsets go on behind them", async () => {
     const { capture, port, items, gaps } = bench({ stalled: true });
