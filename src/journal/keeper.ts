@@ -6,7 +6,8 @@ import type { JournalStore, RingName } from "./store.ts";
 
 /**
  * When the journal syncs, and what becomes of a sync or write that fails. A sync runs beside the rest: what arrives
- * meanwhile is written, what is asked for is read, a part at a time: no decision waits for a reader. Two failures in a row are a degraded storage, told once each way.
+ * meanwhile is written, what is asked for is read, a part at a time: no decision waits for a reader. Two failures in a
+ * row are a degraded storage, told once each way.
  */
 
 const SYNC_BYTES = 64 * 1024;
