@@ -63,6 +63,11 @@ export function lengthAt(bytes: Buffer, at: number): number | null {
   return at + RECORD_HEADER > bytes.length ? null : RECORD_HEADER + bytes.readUInt32BE(at + 4);
 }
 
+/** Of which segment the record at `at` says that it is, whether it checks out or not. */
+export function generationAt(bytes: Buffer, at: number): number {
+  return at + RECORD_HEADER > bytes.length ? 0 : bytes.readUInt32BE(at + 8);
+}
+
 /** The record at `at`, or null when the valid prefix ends here. The payload is a view, not a copy. */
 export function decodeRecord(
   segment: Buffer,
