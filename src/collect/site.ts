@@ -12,6 +12,7 @@ import type { HookEvent } from "./hooks.ts";
 import { eventsFile, parseTrackFolder, siteFolder, type Way } from "./layout.ts";
 import {
   type RangeAnswer,
+  type RecordsAnswer,
   readAnswer,
   readBirth,
   readClockRecord,
@@ -291,12 +292,9 @@ export class CollectedSite {
 
   private onDone({ wish, answered }: Done, nowMs: number): void {
     const track = wish.console === null ? null : this.tracks.get(wish.console, wish.way);
-    if (wish.range === null && track !== null) track.probeAt = null;
+    if (wish.range === null) (track ?? this.events).probeAt = null;
     if (answered.kind === "range" && track !== null) this.onRange(track, wish, answered, nowMs);
-    if (answered.kind === "records" && answered.whole && wish.range !== null) {
-      const { records, from } = answered.answer;
-      this.events.skip(records === 0 ? wish.range.to : from, nowMs);
-    }
+    if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered.answer, nowMs);
     if (answered.kind === "refused") this.onRefused(track, wish, answered.code, nowMs);
     else if (answered.kind !== "silent" && answered.forged)
       this.options.log(
@@ -304,11 +302,27 @@ export class CollectedSite {
       );
   }
 
+  /** Only what the site signed gives a record up: anybody may have told the numbers that were asked for. */
+  private onLedger({ range }: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
+    if (next !== undefined && this.events.trimHead(next, nowMs)) this.events.probeAt ??= nowMs + TRIMMED_MS;
+    if (range === null) return this.events.tellHead(next ?? 0, nowMs);
+    const before = this.events.next;
+    if (records > 0) this.events.skip(from, nowMs);
+    else if (first !== undefined && next !== undefined)
+      this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);
+    const helped = this.events.next > range.from || this.events.next > before || this.events.hole() === null;
+    if (!helped) this.asking.postpone("the answer did not help", nowMs);
+  }
+
   private onRefused(track: Track | null, wish: Wish, code: string, nowMs: number): void {
     this.options.log(`${this.site}: it refused to read ${wish.console ?? "its events"}: ${code}`);
     if (code !== "read.range" || track === null || wish.range === null) return;
-    // Either it has nothing of that boot any more, or its card failed just then: the list of its boots tells.
-    this.doubted.add(`${track.console}.${track.way} ${wish.range.boot}`);
+    this.doubt(track, wish.range.boot, nowMs);
+  }
+
+  /** Either it has nothing of that boot any more, or its card failed just then: the list of its boots tells. */
+  private doubt(track: Track, boot: number, nowMs: number): void {
+    this.doubted.add(`${track.console}.${track.way} ${boot}`);
     track.probeAt = nowMs;
   }
 
@@ -327,6 +341,8 @@ export class CollectedSite {
     if (range === null) return this.settleDoubts(track, answer, nowMs);
     // The boot that was asked for: the answer's own `boot` is that of its signature, the present one of the site.
     const { boot } = range;
+    // A journal that has nothing of it any more says so by not listing it: the empty range tells nothing of its end.
+    if (whole && !answer.boots.some((one) => one.boot === boot)) return this.doubt(track, boot, nowMs);
     if (answer.first > store.nextOf(boot)) intake.giveUp(boot, answer.first, "quota", nowMs);
     intake.declare(boot, answer.gaps, nowMs);
     // All that the site has is here: what is missing still is missing there, and it did not say why.

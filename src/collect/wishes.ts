@@ -28,6 +28,7 @@ export function nextWish(
   if (torn !== null) return rangeWish(torn, rangeBytes);
   const probe = tracks.all.find(({ probeAt }) => probeAt !== null && nowMs >= probeAt);
   if (probe !== undefined) return { console: probe.console, way: probe.way, range: null };
+  if (events.probeAt !== null && nowMs >= events.probeAt) return { console: null, way: "rx", range: null };
   const tail = firstHole(tracks, nowMs, (track) => (track.pulled ? 0 : patience.tailMs));
   return tail === null ? null : rangeWish(tail, rangeBytes);
 }

@@ -211,6 +211,48 @@ describe("a site that cannot read a range", () => {
   });
 });
 
+describe("records that somebody else puts on the topic of events, which are not signed", () => {
+  const forge = (world: World, seq: number) =>
+    world.inject(`${world.site.root}/up/event`, Buffer.from(JSON.stringify({ records: [{ seq, kind: "forged" }] })));
+
+  it("whatever their number, every record of the site is stored, before a restart and after it", async () => {
+    const world = await begun();
+    for (let index = 0; index < 5; index++) world.site.record("link", { state: "up" });
+    await world.pass(30_000);
+    for (const seq of [9_007_199_254_740_990, 8, 40]) {
+      forge(world, seq);
+      await world.pass(30_000);
+    }
+    for (let index = 0; index < 5; index++) world.site.record("power");
+    await world.pass(120_000, 500);
+    expect(world.events_()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(world.site.acked.get("0/ledger")).toBe(11);
+    expect(world.collector.sites[0]?.events.lost).toBe(0);
+    expect(Buffer.from(world.folder.text("acme/one/events.jsonl")).toString()).not.toContain("forged");
+    world.makeCollector();
+    world.connect();
+    world.site.record("power");
+    await world.pass(60_000, 500);
+    expect(world.events_().at(-1)).toBe(11);
+  });
+
+  it("records that the site's own card no longer has are given up, in the middle of its ledger too", async () => {
+    const world = new World({ ships: false });
+    world.trouble = 1;
+    for (let index = 0; index < 9; index++) world.site.record("link", { state: "up" });
+    world.trouble = 0;
+    world.site.records.splice(0, 2);
+    world.site.records.splice(2, 3);
+    world.site.records.pop();
+    world.site.online();
+    world.connect();
+    await world.pass(300_000, 500);
+    expect(world.events_()).toEqual([3, 4, 8]);
+    expect(world.site.acked.get("0/ledger")).toBe(9);
+    expect(world.collector.sites[0]?.events.lost).toBe(5);
+  });
+});
+
 describe("whatever the network and the machine do", () => {
   it("in the end the files are what the consoles said, every boot, and the site knows it", async () => {
     await fc.assert(
