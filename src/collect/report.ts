@@ -106,7 +106,7 @@ function silenceOf(
 
 function consoleProblems(
   where: string,
-  { holes, recent, damaged }: ConsoleStatus,
+  { holes, recent, damaged, problem }: ConsoleStatus,
   site: SiteStatus,
   silent: boolean,
   { nowMs, silentAfterMs }: Circumstances,
@@ -116,7 +116,7 @@ function consoleProblems(
     const why =
       silent || site.online === false
         ? "the site is silent"
-        : (site.problem ?? (torn ? "lost on the way" : "not sent yet"));
+        : (problem ?? site.problem ?? (torn ? "lost on the way" : "not sent yet"));
     const what = `bytes ${from} to ${to} of boot ${boot} are missing for ${since(at, nowMs)}`;
     return { where, what, why, todo: silent ? "they come when the site does" : remedyOf(why) };
   });
@@ -142,6 +142,8 @@ function consoleProblems(
 
 function remedyOf(why: string): string {
   if (why === "role.denied") return "give the receiver's key the verbs view and collect: towpath trust role, trust add";
+  if (why === "console.unknown")
+    return "the site's config no longer has it: put it back there, or delete its folder here";
   if (/^signature\.|^operator\./.test(why)) return "the site does not know this key: towpath trust add, sign, push";
   return "they are asked for again by themselves";
 }

@@ -3,7 +3,8 @@ import type { Message } from "../link/transport.ts";
 import { chunkHead } from "../protocol/chunk.ts";
 import { parseJson } from "../protocol/envelope.ts";
 import { type SiteTopic, siteRoot, topicText } from "../protocol/topics.ts";
-import { type Answered, Asking, type Done, type Wish } from "./asking.ts";
+import { type Answered, Asking, type Done, problemOf, type Wish } from "./asking.ts";
+import { Backoffs } from "./backoffs.ts";
 import { SiteClocks } from "./clocks.ts";
 import { EventsIntake } from "./events-intake.ts";
 import { asLedgerLine, EventsStore, type LedgerLine } from "./events-store.ts";
@@ -24,7 +25,7 @@ import {
 import { SitePresence } from "./presence.ts";
 import type { SiteMemory } from "./status.ts";
 import { NamedBoots, type Track, Tracks } from "./tracks.ts";
-import { nextWish, PATIENCE, type Patience } from "./wishes.ts";
+import { nextWish, PATIENCE, type Patience, subjectOf } from "./wishes.ts";
 
 /** One site as the receiving side sees it: everything that it says goes through here. */
 
@@ -44,6 +45,9 @@ export interface SiteOptions {
 }
 
 const TRIMMED_MS = 30_000;
+/** So long the site itself may bring what was under way. */
+const REPROBE_AFTER_MS = 30_000;
+const REPROBE_EVERY_MS = 600_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -55,6 +59,7 @@ export class CollectedSite {
   readonly tracks: Tracks;
   readonly presence: SitePresence;
   readonly asking: Asking;
+  readonly backoffs: Backoffs;
   readonly boots = new NamedBoots();
   /** Null: no key is known, so nothing it says can be checked. */
   readonly verified: boolean | null;
@@ -69,7 +74,7 @@ export class CollectedSite {
   private readonly stamps = new Map<string, { boot: number; start: number; n: number }>();
   private consoles: readonly string[] = [];
   private unverifiedSaid = false;
-  private probedStart = "";
+  private probed = { start: "", n: 0, at: 0 };
   /** Boots that the site refused to read, by track. */
   private readonly doubted = new Set<string>();
 
@@ -85,6 +90,7 @@ export class CollectedSite {
     this.forged = memory?.forged ?? 0;
     this.ackedAt = memory?.ackedAt ?? null;
     this.asking = new Asking(options.random);
+    this.backoffs = new Backoffs(options.random);
     const path = siteFolder(fleet, site);
     const store = new EventsStore(folder, eventsFile(path));
     for (const record of store.tail) this.learnClock(record);
@@ -126,13 +132,15 @@ export class CollectedSite {
   disconnected(): void {
     this.asking.drop();
     this.presence.forgetConnections();
+    this.probed = { ...this.probed, n: 0 };
   }
 
   /** What to ask for now, if anything. */
   wish(nowMs: number): Wish | null {
     if (this.presence.state.online !== true || !this.asking.ready(nowMs)) return null;
     const { patience = PATIENCE } = this.options;
-    return nextWish(this.tracks, this.events, this.asking.rangeBytes, nowMs, patience);
+    const waits = (subject: string): boolean => this.backoffs.waits(subject, nowMs);
+    return nextWish(this.tracks.all, this.events, this.asking.rangeBytes, nowMs, patience, waits);
   }
 
   /** Time went on. @param listeningSince since when what the broker had kept is here; null: it is not yet. */
@@ -223,11 +231,20 @@ export class CollectedSite {
     this.boots.name([...birth.boots, ...heads.map(([, head]) => head.boot)].reverse());
     this.epoch = birth.trust?.epoch ?? this.epoch;
     if (birth.ledger !== undefined) this.events.tellHead(birth.ledger.seq + 1, nowMs);
-    // Once for each start of the site, not for each connect: it costs the site's bytes.
-    const start = JSON.stringify([body.boot, body.start]);
-    if (start === this.probedStart) return;
-    this.probedStart = start;
-    for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, nowMs, false);
+    this.probeShipped(JSON.stringify([body.boot, body.start]), Number(body.n), nowMs);
+  }
+
+  /**
+   * After each interruption the end of what a console said may have been lost on the way here, and another receiver
+   * may have acknowledged it: nobody sends it again. It costs the site's bytes, so a link that flaps waits for it.
+   */
+  private probeShipped(start: string, n: number, nowMs: number): void {
+    const { probed } = this;
+    if (probed.start === start && probed.n === n) return;
+    const later = probed.at > nowMs ? probed.at : Math.max(nowMs + REPROBE_AFTER_MS, probed.at + REPROBE_EVERY_MS);
+    const at = probed.start === start ? later : nowMs;
+    this.probed = { start, n, at };
+    for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, at, false);
   }
 
   private onState(body: Json, nowMs: number): void {
@@ -292,6 +309,9 @@ export class CollectedSite {
 
   private onDone({ wish, answered }: Done, nowMs: number): void {
     const track = wish.console === null ? null : this.tracks.get(wish.console, wish.way);
+    const well = answered.kind !== "refused" && answered.kind !== "silent" && answered.whole;
+    if (well) this.backoffs.answered(subjectOf(wish), wish.range !== null);
+    else this.backoffs.postpone(subjectOf(wish), problemOf(answered), nowMs);
     if (wish.range === null) (track ?? this.events).probeAt = null;
     if (answered.kind === "range" && track !== null) this.onRange(track, wish, answered, nowMs);
     if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered.answer, nowMs);
@@ -303,15 +323,16 @@ export class CollectedSite {
   }
 
   /** Only what the site signed gives a record up: anybody may have told the numbers that were asked for. */
-  private onLedger({ range }: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
+  private onLedger(wish: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
     if (next !== undefined && this.events.trimHead(next, nowMs)) this.events.probeAt ??= nowMs + TRIMMED_MS;
+    const { range } = wish;
     if (range === null) return this.events.tellHead(next ?? 0, nowMs);
     const before = this.events.next;
     if (records > 0) this.events.skip(from, nowMs);
     else if (first !== undefined && next !== undefined)
       this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);
     const helped = this.events.next > range.from || this.events.next > before || this.events.hole() === null;
-    if (!helped) this.asking.postpone("the answer did not help", nowMs);
+    if (!helped) this.backoffs.postpone(subjectOf(wish), "the answer did not help", nowMs);
   }
 
   private onRefused(track: Track | null, wish: Wish, code: string, nowMs: number): void {
@@ -322,7 +343,7 @@ export class CollectedSite {
 
   /** Either it has nothing of that boot any more, or its card failed just then: the list of its boots tells. */
   private doubt(track: Track, boot: number, nowMs: number): void {
-    this.doubted.add(`${track.console}.${track.way} ${boot}`);
+    this.doubted.add(`${subjectOf(track)} ${boot}`);
     track.probeAt = nowMs;
   }
 
@@ -352,13 +373,13 @@ export class CollectedSite {
     }
     // Either a piece lied, or it is of after the answer: the site is asked later how far it goes.
     if (whole && intake.trimHead(boot, answer.next, nowMs)) track.probeAt ??= nowMs + TRIMMED_MS;
-    if (store.nextOf(boot) <= range.from) this.asking.postpone("the answer did not help", nowMs);
+    if (store.nextOf(boot) <= range.from) this.backoffs.postpone(subjectOf(track), "the answer did not help", nowMs);
   }
 
   /** Boots that it refused to read and does not list are gone. */
   private settleDoubts(track: Track, { boots }: RangeAnswer, nowMs: number): void {
     for (const { boot, to } of track.intake.holes()) {
-      const doubted = this.doubted.delete(`${track.console}.${track.way} ${boot}`);
+      const doubted = this.doubted.delete(`${subjectOf(track)} ${boot}`);
       if (doubted && !boots.some((one) => one.boot === boot)) track.intake.giveUp(boot, to, "quota", nowMs);
     }
   }

@@ -3,6 +3,7 @@ import { parseJson } from "../protocol/envelope.ts";
 import type { GapSum, RecentGap } from "./held.ts";
 import type { HookCounts } from "./hooks.ts";
 import type { CollectedSite } from "./site.ts";
+import { subjectOf } from "./wishes.ts";
 
 /** `status.json`: how things stood when the service wrote it. `report.ts` judges it later, without the service. */
 
@@ -28,6 +29,8 @@ const consoleSchema = z.object({
     z.object({ boot: z.number(), from: z.number(), to: z.number(), since: z.number(), torn: z.boolean() }),
   ),
   damaged: z.number(),
+  /** Why the last question for it brought nothing. */
+  problem: z.string().nullable().default(null),
 });
 export type ConsoleStatus = z.infer<typeof consoleSchema>;
 
@@ -97,6 +100,7 @@ function statusOfSite(site: CollectedSite): SiteStatus {
       recent: store.held.recent.map((gap): RecentGap => gap),
       holes: intake.holes(),
       damaged: store.damaged,
+      problem: site.backoffs.problemOf(subjectOf({ console, way })),
     },
   ]);
   return {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EventsStore } from "../../src/collect/events-store.ts";
 import { TrackStore } from "../../src/collect/track-store.ts";
+import { encodeChunk } from "../../src/protocol/chunk.ts";
 import type { ModelSite } from "./model-site.ts";
 import { World } from "./world.ts";
 
@@ -180,6 +181,53 @@ describe("collecting from a site that ships nothing", () => {
     const status = JSON.parse(Buffer.from(world.folder.text("status.json")).toString());
     expect(status.sites["acme/one"].problem).toBe("role.denied");
   });
+});
+
+it("the last words before a console fell silent are fetched after an interruption, though nobody sends them again", async () => {
+  const world = await begun();
+  // Lost on the way here, and acknowledged by another receiver.
+  world.trouble = 1;
+  world.site.speak("router1", "last words");
+  await world.pass(3_000);
+  world.site.stall = true;
+  world.trouble = 0;
+  world.site.online();
+  await world.pass(1_200_000, 1_000);
+  expect(world.stored()).toBe("boot\r\nlast words");
+  const reads = world.site.reads;
+  for (let flap = 0; flap < 60; flap++) {
+    world.site.online();
+    await world.pass(10_000, 1_000);
+  }
+  expect(world.site.reads - reads).toBeLessThan(4);
+});
+
+it("a console that the site refuses to read does not hold up the holes of the others, and the status names it", async () => {
+  const world = await begun();
+  world.site.speak("switch1", "x");
+  world.site.online();
+  await world.pass(10_000);
+  world.site.refusals.set("router1", "console.unknown");
+  world.trouble = 1;
+  for (const name of ["switch1", "router1"]) world.site.speak(name, "lost on the way ");
+  await world.pass(5_000);
+  world.trouble = 0;
+  world.site.stall = true;
+  // A piece of the end came, so that it is known that the rest is missing.
+  const late = { boot: 101, monoMs: 1, marks: [] };
+  const tail = encodeChunk({ ...late, offset: 20, data: Buffer.from("y ") });
+  world.inject(`${world.site.root}/up/capture/router1/rx`, tail);
+  world.inject(
+    `${world.site.root}/up/capture/switch1/rx`,
+    encodeChunk({ ...late, offset: 16, data: Buffer.from(" ") }),
+  );
+  await world.pass(300_000, 1_000);
+  expect(world.stored("switch1")).toBe("xlost on the way ");
+  expect(world.stored("router1")).toBe("boot\r\n");
+  const { consoles } = JSON.parse(Buffer.from(world.folder.text("status.json")).toString()).sites["acme/one"];
+  expect(consoles.router1.problem).toBe("console.unknown");
+  expect(consoles.switch1.problem).toBeNull();
+  expect(world.site.reads).toBeLessThan(30);
 });
 
 describe("a site that cannot read a range", () => {

@@ -51,6 +51,10 @@ export class ModelSite {
   failing = false;
   /** Answers to every read with this code instead. */
   refuse: string | null = null;
+  /** The same, of one console. */
+  readonly refusals = new Map<string, string>();
+  /** Ships nothing for now. */
+  stall = false;
   private readonly options: ModelOptions;
   private n = 0;
   private link = 0;
@@ -229,7 +233,8 @@ export class ModelSite {
     if (ack) return this.onAck(envelope.body);
     const { id, args } = parseJson(envelope.body) as { id: string; args: ReadArgs };
     this.reads++;
-    if (this.refuse !== null) return this.state("up/reply", { id, phase: "rejected", code: this.refuse }, false);
+    const code = this.refuse ?? this.refusals.get(args.console ?? "");
+    if (code !== undefined) return this.state("up/reply", { id, phase: "rejected", code }, false);
     this.read(id, args);
   }
 
@@ -241,6 +246,7 @@ export class ModelSite {
 
   /** Go-back-N from what is acknowledged. */
   ship(): void {
+    if (this.stall) return;
     const { now, ships, publish } = this.options;
     const acked = this.acked.get("0/ledger") ?? 1;
     if (ships && acked <= this.lastSeq && now() - this.eventsSentAt > RESEND_MS) {

@@ -5,7 +5,15 @@ import type { ConsoleStatus, SiteStatus, StatusFile } from "../../src/collect/st
 const NOW = Date.UTC(2026, 10, 23, 3);
 const MINUTE = 60_000;
 
-const CONSOLE: ConsoleStatus = { bytes: 10, lastByte: null, gaps: {}, recent: [], holes: [], damaged: 0 };
+const CONSOLE: ConsoleStatus = {
+  bytes: 10,
+  lastByte: null,
+  gaps: {},
+  recent: [],
+  holes: [],
+  damaged: 0,
+  problem: null,
+};
 
 const SITE: SiteStatus = {
   online: true,
