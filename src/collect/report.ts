@@ -29,7 +29,11 @@ const RECENT_MS = 24 * 3_600_000;
 
 export function problemsOf(file: StatusFile, now: Circumstances): Problem[] {
   const sites = Object.entries(file.sites).flatMap(([name, site]) => siteProblems(name, site, file, now));
-  return [...serviceProblems(file, now), ...sites];
+  const unreadable = Object.entries(file.unreadable).map(([where, why]): Problem => {
+    const todo = "check the disk, repair or move that folder away, then restart the collector";
+    return { where, what: "its files here cannot be read, nothing of it is stored", why, todo };
+  });
+  return [...serviceProblems(file, now), ...unreadable, ...sites];
 }
 
 function serviceProblems(file: StatusFile, { running, nowMs, freeBytes }: Circumstances): Problem[] {

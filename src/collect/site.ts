@@ -23,6 +23,7 @@ import {
   readState,
 } from "./messages.ts";
 import { SitePresence } from "./presence.ts";
+import { Probing } from "./probing.ts";
 import type { SiteMemory } from "./status.ts";
 import { NamedBoots, type Track, Tracks } from "./tracks.ts";
 import { nextWish, PATIENCE, type Patience, subjectOf } from "./wishes.ts";
@@ -45,9 +46,6 @@ export interface SiteOptions {
 }
 
 const TRIMMED_MS = 30_000;
-/** So long the site itself may bring what was under way. */
-const REPROBE_AFTER_MS = 30_000;
-const REPROBE_EVERY_MS = 600_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -74,7 +72,7 @@ export class CollectedSite {
   private readonly stamps = new Map<string, { boot: number; start: number; n: number }>();
   private consoles: readonly string[] = [];
   private unverifiedSaid = false;
-  private probed = { start: "", n: 0, at: 0 };
+  private readonly probing = new Probing();
   /** Boots that the site refused to read, by track. */
   private readonly doubted = new Set<string>();
 
@@ -102,6 +100,7 @@ export class CollectedSite {
       siteFolder: path,
       wallOf: (boot, monoMs) => this.clocks.wallOf(boot, monoMs),
       room,
+      log: options.log,
       onPiece: (console, way, chunk) => this.asking.onPiece(console, way, chunk, this.nowMs),
     });
   }
@@ -132,7 +131,7 @@ export class CollectedSite {
   disconnected(): void {
     this.asking.drop();
     this.presence.forgetConnections();
-    this.probed = { ...this.probed, n: 0 };
+    this.probing.interrupted();
   }
 
   /** What to ask for now, if anything. */
@@ -231,19 +230,8 @@ export class CollectedSite {
     this.boots.name([...birth.boots, ...heads.map(([, head]) => head.boot)].reverse());
     this.epoch = birth.trust?.epoch ?? this.epoch;
     if (birth.ledger !== undefined) this.events.tellHead(birth.ledger.seq + 1, nowMs);
-    this.probeShipped(JSON.stringify([body.boot, body.start]), Number(body.n), nowMs);
-  }
-
-  /**
-   * After each interruption the end of what a console said may have been lost on the way here, and another receiver
-   * may have acknowledged it: nobody sends it again. It costs the site's bytes, so a link that flaps waits for it.
-   */
-  private probeShipped(start: string, n: number, nowMs: number): void {
-    const { probed } = this;
-    if (probed.start === start && probed.n === n) return;
-    const later = probed.at > nowMs ? probed.at : Math.max(nowMs + REPROBE_AFTER_MS, probed.at + REPROBE_EVERY_MS);
-    const at = probed.start === start ? later : nowMs;
-    this.probed = { start, n, at };
+    const at = this.probing.born(body, nowMs);
+    if (at === null) return;
     for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, at, false);
   }
 

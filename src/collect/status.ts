@@ -66,6 +66,8 @@ const fileSchema = z.object({
   signing: z.string().nullable(),
   hooks: z.object({ ran: z.number(), failed: z.number(), dropped: z.number() }),
   sites: z.record(z.string(), siteSchema),
+  /** Sites and consoles whose files here the disk does not give: path, and what it says. */
+  unreadable: z.record(z.string(), z.string()).default({}),
 });
 export type StatusFile = z.infer<typeof fileSchema>;
 
@@ -124,6 +126,10 @@ export type CollectorStatus = Omit<StatusFile, "v" | "sites" | "hooks"> & { read
 
 export function encodeStatus(status: CollectorStatus, sites: readonly CollectedSite[]): string {
   const all = sites.map((site) => [`${site.fleet}/${site.site}`, statusOfSite(site)] as const);
-  const file: StatusFile = { v: 1, ...status, sites: Object.fromEntries(all) };
+  const tracks = sites.flatMap((site) =>
+    [...site.tracks.unreadable].map(([track, problem]) => [`${site.fleet}/${site.site}/${track}`, problem] as const),
+  );
+  const unreadable = { ...status.unreadable, ...Object.fromEntries(tracks) };
+  const file: StatusFile = { v: 1, ...status, sites: Object.fromEntries(all), unreadable };
   return JSON.stringify(file);
 }

@@ -2,24 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EventsStore } from "../../src/collect/events-store.ts";
 import { TrackStore } from "../../src/collect/track-store.ts";
-import { encodeChunk } from "../../src/protocol/chunk.ts";
 import type { ModelSite } from "./model-site.ts";
-import { World } from "./world.ts";
+import { begun, World } from "./world.ts";
 
 function said(site: ModelSite, console = "router1"): string {
   const boots = site.lives.get(console) ?? new Map();
   return [...boots.values()]
     .flatMap((life) => life.pieces.map((one: { data: Uint8Array }) => Buffer.from(one.data).toString()))
     .join("");
-}
-
-async function begun(options: ConstructorParameters<typeof World>[0] = {}): Promise<World> {
-  const world = new World(options);
-  world.site.speak("router1", "boot\r\n");
-  world.site.online();
-  world.connect();
-  await world.pass(5_000);
-  return world;
 }
 
 describe("collecting from a site that ships", () => {
@@ -183,53 +173,6 @@ describe("collecting from a site that ships nothing", () => {
   });
 });
 
-it("the last words before a console fell silent are fetched after an interruption, though nobody sends them again", async () => {
-  const world = await begun();
-  // Lost on the way here, and acknowledged by another receiver.
-  world.trouble = 1;
-  world.site.speak("router1", "last words");
-  await world.pass(3_000);
-  world.site.stall = true;
-  world.trouble = 0;
-  world.site.online();
-  await world.pass(1_200_000, 1_000);
-  expect(world.stored()).toBe("boot\r\nlast words");
-  const reads = world.site.reads;
-  for (let flap = 0; flap < 60; flap++) {
-    world.site.online();
-    await world.pass(10_000, 1_000);
-  }
-  expect(world.site.reads - reads).toBeLessThan(4);
-});
-
-it("a console that the site refuses to read does not hold up the holes of the others, and the status names it", async () => {
-  const world = await begun();
-  world.site.speak("switch1", "x");
-  world.site.online();
-  await world.pass(10_000);
-  world.site.refusals.set("router1", "console.unknown");
-  world.trouble = 1;
-  for (const name of ["switch1", "router1"]) world.site.speak(name, "lost on the way ");
-  await world.pass(5_000);
-  world.trouble = 0;
-  world.site.stall = true;
-  // A piece of the end came, so that it is known that the rest is missing.
-  const late = { boot: 101, monoMs: 1, marks: [] };
-  const tail = encodeChunk({ ...late, offset: 20, data: Buffer.from("y ") });
-  world.inject(`${world.site.root}/up/capture/router1/rx`, tail);
-  world.inject(
-    `${world.site.root}/up/capture/switch1/rx`,
-    encodeChunk({ ...late, offset: 16, data: Buffer.from(" ") }),
-  );
-  await world.pass(300_000, 1_000);
-  expect(world.stored("switch1")).toBe("xlost on the way ");
-  expect(world.stored("router1")).toBe("boot\r\n");
-  const { consoles } = JSON.parse(Buffer.from(world.folder.text("status.json")).toString()).sites["acme/one"];
-  expect(consoles.router1.problem).toBe("console.unknown");
-  expect(consoles.switch1.problem).toBeNull();
-  expect(world.site.reads).toBeLessThan(30);
-});
-
 describe("a site that cannot read a range", () => {
   it("loses nothing by it when it lists the boot still, and is given up when it does not", async () => {
     const world = await begun();
@@ -256,48 +199,6 @@ describe("a site that cannot read a range", () => {
     await world.pass(600_000, 1_000);
     expect(world.stored()).toBe("boot\r\nsecond life");
     expect(world.index()).toContainEqual(expect.objectContaining({ boot: 101, gap: { cause: "quota", length: 16 } }));
-  });
-});
-
-describe("records that somebody else puts on the topic of events, which are not signed", () => {
-  const forge = (world: World, seq: number) =>
-    world.inject(`${world.site.root}/up/event`, Buffer.from(JSON.stringify({ records: [{ seq, kind: "forged" }] })));
-
-  it("whatever their number, every record of the site is stored, before a restart and after it", async () => {
-    const world = await begun();
-    for (let index = 0; index < 5; index++) world.site.record("link", { state: "up" });
-    await world.pass(30_000);
-    for (const seq of [9_007_199_254_740_990, 8, 40]) {
-      forge(world, seq);
-      await world.pass(30_000);
-    }
-    for (let index = 0; index < 5; index++) world.site.record("power");
-    await world.pass(120_000, 500);
-    expect(world.events_()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    expect(world.site.acked.get("0/ledger")).toBe(11);
-    expect(world.collector.sites[0]?.events.lost).toBe(0);
-    expect(Buffer.from(world.folder.text("acme/one/events.jsonl")).toString()).not.toContain("forged");
-    world.makeCollector();
-    world.connect();
-    world.site.record("power");
-    await world.pass(60_000, 500);
-    expect(world.events_().at(-1)).toBe(11);
-  });
-
-  it("records that the site's own card no longer has are given up, in the middle of its ledger too", async () => {
-    const world = new World({ ships: false });
-    world.trouble = 1;
-    for (let index = 0; index < 9; index++) world.site.record("link", { state: "up" });
-    world.trouble = 0;
-    world.site.records.splice(0, 2);
-    world.site.records.splice(2, 3);
-    world.site.records.pop();
-    world.site.online();
-    world.connect();
-    await world.pass(300_000, 500);
-    expect(world.events_()).toEqual([3, 4, 8]);
-    expect(world.site.acked.get("0/ledger")).toBe(9);
-    expect(world.collector.sites[0]?.events.lost).toBe(5);
   });
 });
 

@@ -40,6 +40,7 @@ function file(site: Partial<SiteStatus> = {}, more: Partial<StatusFile> = {}): S
     signing: null,
     hooks: { ran: 0, failed: 0, dropped: 0 },
     sites: { "acme/one": { ...SITE, ...site } },
+    unreadable: {},
     ...more,
   };
 }
@@ -97,6 +98,12 @@ describe("the status of what is collected", () => {
     const disk = { state: "failing", detail: "full", since: NOW - MINUTE };
     expect(said(file({}, { disk }))[0]).toContain("the disk takes nothing for 1 min 0 s: full");
     expect(said(file(), { freeBytes: 1e6 })[0]).toContain("0 MiB are left");
+  });
+
+  it("says whose files the disk does not give, and that nothing of it is stored", () => {
+    expect(said(file({}, { unreadable: { "acme/two": "EIO: i/o error" } }))).toEqual([
+      "acme/two: its files here cannot be read, nothing of it is stored: EIO: i/o error",
+    ]);
   });
 
   it("says that a site's card is dying, and that a named site was never heard", () => {
