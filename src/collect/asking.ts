@@ -14,6 +14,8 @@ export interface Wish {
   readonly way: Way;
   /** Null: how far every boot goes, without bytes. */
   readonly range: { readonly boot: number; readonly from: number; readonly to: number } | null;
+  /** What was here when it was asked, of the site's present boot: an answer that has less tells of other numbers. */
+  readonly had?: { readonly boot: number; readonly next: number };
 }
 
 export type Answered =

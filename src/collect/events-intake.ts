@@ -70,6 +70,14 @@ export class EventsIntake {
     return this.known < before;
   }
 
+  /** The site signed that its ledger ends before what is here: it is another one, and is stored from its beginning. */
+  restart(first: number, next: number, heard: number): void {
+    this.store.restart(first);
+    this.early.clear();
+    Object.assign(this, { earlyBytes: 0, skipTo: 0, known: next, progressAt: heard, holeSince: null });
+    this.noteHole(heard);
+  }
+
   hole(): { from: number; to: number; since: number; torn: boolean } | null {
     const to = this.early.size > 0 ? Math.min(...this.early.keys()) : this.known;
     if (to <= this.next) return null;

@@ -80,6 +80,13 @@ function siteProblems(name: string, site: SiteStatus, file: StatusFile, now: Cir
       why: site.problem,
       todo: remedyOf(site.problem),
     });
+  if (site.renumbered !== null && now.nowMs - site.renumbered.at < RECENT_MS)
+    problems.push({
+      where: name,
+      what: `its ledger went back from #${site.renumbered.had - 1} to #${site.renumbered.next - 1}`,
+      why: "its journal was emptied or its card replaced; the new numbers are stored behind the old ones",
+      todo: "nothing, if somebody did that; else look at the site's card",
+    });
   for (const [console, one] of Object.entries(site.consoles))
     problems.push(...consoleProblems(`${name}/${console}`, one, site, silence !== null, now));
   return problems;

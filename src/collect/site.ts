@@ -24,6 +24,7 @@ import {
 } from "./messages.ts";
 import { SitePresence } from "./presence.ts";
 import { Probing } from "./probing.ts";
+import { Stamps } from "./stamps.ts";
 import type { SiteMemory } from "./status.ts";
 import { NamedBoots, type Track, Tracks } from "./tracks.ts";
 import { nextWish, PATIENCE, type Patience, subjectOf } from "./wishes.ts";
@@ -67,9 +68,11 @@ export class CollectedSite {
   /** Statements that its key did not sign. */
   forged: number;
   ackedAt: number | null;
+  /** When its ledger was found to be another one, and how far the one before went. */
+  renumbered: SiteMemory["renumbered"];
   private readonly options: SiteOptions;
   private readonly clocks = new SiteClocks();
-  private readonly stamps = new Map<string, { boot: number; start: number; n: number }>();
+  private readonly stamps = new Stamps();
   private consoles: readonly string[] = [];
   private unverifiedSaid = false;
   private readonly probing = new Probing();
@@ -87,6 +90,7 @@ export class CollectedSite {
     this.storage = memory?.storage ?? null;
     this.forged = memory?.forged ?? 0;
     this.ackedAt = memory?.ackedAt ?? null;
+    this.renumbered = memory?.renumbered ?? null;
     this.asking = new Asking(options.random);
     this.backoffs = new Backoffs(options.random);
     const path = siteFolder(fleet, site);
@@ -139,7 +143,11 @@ export class CollectedSite {
     if (this.presence.state.online !== true || !this.asking.ready(nowMs)) return null;
     const { patience = PATIENCE } = this.options;
     const waits = (subject: string): boolean => this.backoffs.waits(subject, nowMs);
-    return nextWish(this.tracks.all, this.events, this.asking.rangeBytes, nowMs, patience, waits);
+    const wish = nextWish(this.tracks.all, this.events, this.asking.rangeBytes, nowMs, patience, waits);
+    const { boot } = this.stamps;
+    if (wish === null || boot === null) return wish;
+    const store = wish.console === null ? null : this.tracks.get(wish.console, wish.way)?.store;
+    return { ...wish, had: { boot, next: store?.committedOf(boot) ?? this.events.store.committed } };
   }
 
   /** Time went on. @param listeningSince since when what the broker had kept is here; null: it is not yet. */
@@ -197,7 +205,9 @@ export class CollectedSite {
       this.options.log(`unverified: no key is known for ${this.site}; add it with \`towpath trust site\``);
     }
     const { body } = statement;
-    if (!this.isNews(name, body)) return;
+    const { boot } = this.stamps.isNews(name, body) ? this.stamps : { boot: null };
+    if (boot === null) return;
+    this.boots.name([boot]);
     if (name === "up/birth") this.onBirth(body, nowMs);
     else if (name === "up/state") this.onState(body, nowMs);
     else this.onReply(body, nowMs);
@@ -209,18 +219,6 @@ export class CollectedSite {
       this.options.log(`${this.site}: ${name} is not signed by its key (reply.unverified), ${this.forged} so far`);
   }
 
-  /** A statement may be repeated by who keeps it; an older one of the same start says nothing new. */
-  private isNews(name: string, body: Json): boolean {
-    const stamp = readStamp(body);
-    if (stamp === null) return false;
-    const before = this.stamps.get(name);
-    const sameStart = before?.boot === stamp.boot && before.start === stamp.start;
-    if (sameStart && stamp.n < before.n && name !== "up/reply") return false;
-    this.stamps.set(name, stamp);
-    this.boots.name([stamp.boot]);
-    return true;
-  }
-
   private onBirth(body: Json, nowMs: number): void {
     const birth = readBirth(body);
     if (birth === null) return;
@@ -229,7 +227,10 @@ export class CollectedSite {
     this.consoles = [...new Set([...birth.consoles, ...recorded])];
     this.boots.name([...birth.boots, ...heads.map(([, head]) => head.boot)].reverse());
     this.epoch = birth.trust?.epoch ?? this.epoch;
-    if (birth.ledger !== undefined) this.events.tellHead(birth.ledger.seq + 1, nowMs);
+    const head = birth.ledger === undefined ? null : birth.ledger.seq + 1;
+    if (head !== null) this.events.tellHead(head, nowMs);
+    // The broker's copy may be old: only an answer tells whether the ledger is another one.
+    if (head !== null && head < this.events.store.committed) this.events.probeAt ??= nowMs;
     const at = this.probing.born(body, nowMs);
     if (at === null) return;
     for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, at, false);
@@ -312,6 +313,8 @@ export class CollectedSite {
 
   /** Only what the site signed gives a record up: anybody may have told the numbers that were asked for. */
   private onLedger(wish: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
+    if (next !== undefined && wish.had !== undefined && next < wish.had.next)
+      return this.onRenumbered(wish.had.next, first ?? 0, next, nowMs);
     if (next !== undefined && this.events.trimHead(next, nowMs)) this.events.probeAt ??= nowMs + TRIMMED_MS;
     const { range } = wish;
     if (range === null) return this.events.tellHead(next ?? 0, nowMs);
@@ -321,6 +324,14 @@ export class CollectedSite {
       this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);
     const helped = this.events.next > range.from || this.events.next > before || this.events.hole() === null;
     if (!helped) this.backoffs.postpone(subjectOf(wish), "the answer did not help", nowMs);
+  }
+
+  /** The card was replaced or the journal emptied: nothing of the new ledger may pass for a repeat of the old one. */
+  private onRenumbered(had: number, first: number, next: number, nowMs: number): void {
+    this.options.log(`${this.site}: its ledger ends at ${next}, ${had} was here: another card? It is stored anew`);
+    this.renumbered = { at: nowMs, had, next };
+    this.tell({ type: "renumbered", at: nowMs, had, next });
+    this.events.restart(Math.max(first, 1), next, nowMs);
   }
 
   private onRefused(track: Track | null, wish: Wish, code: string, nowMs: number): void {
@@ -344,9 +355,14 @@ export class CollectedSite {
     this.boots.name(answer.boots.map(({ boot }) => boot).reverse());
     for (const { boot, mono, wall, trust } of answer.clocks) this.clocks.learn(boot, mono, wall, trust);
     const { intake, store } = track;
+    const { range, had } = wish;
+    const present = answer.boots.find(({ boot }) => boot === had?.boot && boot === answer.boot);
+    if (present !== undefined && present.next < (had?.next ?? 0)) {
+      this.options.log(`${this.site}/${track.console}: ends at ${present.next}, more was here: it is stored anew`);
+      return intake.restart(present.boot, present.next, nowMs);
+    }
     for (const { boot, first, next } of answer.boots)
       if (first < next || store.nextOf(boot) > 0) intake.tellHead(boot, next, nowMs);
-    const { range } = wish;
     if (range === null) return this.settleDoubts(track, answer, nowMs);
     // The boot that was asked for: the answer's own `boot` is that of its signature, the present one of the site.
     const { boot } = range;

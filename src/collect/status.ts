@@ -47,6 +47,8 @@ const siteSchema = z.object({
   /** Why the last question to the site brought nothing. */
   problem: z.string().nullable(),
   events: z.object({ next: z.number(), bytes: z.number(), lost: z.number(), missing: z.number() }),
+  /** Its ledger went back: when that was found, and how far the one before went. */
+  renumbered: z.object({ at: z.number(), had: z.number(), next: z.number() }).nullable().default(null),
   consoles: z.record(z.string(), consoleSchema),
 });
 export type SiteStatus = z.infer<typeof siteSchema>;
@@ -83,12 +85,13 @@ export interface SiteMemory {
   readonly forged: number;
   readonly ackedAt: number | null;
   readonly eventsLost: number;
+  readonly renumbered: SiteStatus["renumbered"];
 }
 
 export function memoryOf(status: SiteStatus | undefined): SiteMemory | null {
   if (status === undefined) return null;
-  const { online, since, heard, storage, forged, ackedAt, events } = status;
-  return { presence: { online, since, heard }, storage, forged, ackedAt, eventsLost: events.lost };
+  const { online, since, heard, storage, forged, ackedAt, events, renumbered } = status;
+  return { presence: { online, since, heard }, storage, forged, ackedAt, eventsLost: events.lost, renumbered };
 }
 
 function statusOfSite(site: CollectedSite): SiteStatus {
@@ -112,6 +115,7 @@ function statusOfSite(site: CollectedSite): SiteStatus {
     storage: site.storage,
     ackedAt: site.ackedAt,
     problem: site.asking.problem,
+    renumbered: site.renumbered,
     events: {
       next: site.events.next,
       bytes: site.events.store.bytes,

@@ -56,6 +56,7 @@ export class ModelSite {
   /** Ships nothing for now. */
   stall = false;
   private readonly options: ModelOptions;
+  start = 1;
   private n = 0;
   private link = 0;
   private eventsSentAt = 0;
@@ -183,6 +184,14 @@ export class ModelSite {
     );
   }
 
+  /** Somebody put in another card: nothing of before is known. */
+  newCard(): void {
+    this.records.length = 0;
+    this.lives.clear();
+    this.acked.clear();
+    this.sent.clear();
+  }
+
   reboot(): void {
     this.boot += 17;
     this.sent.clear();
@@ -191,14 +200,14 @@ export class ModelSite {
 
   online(): void {
     this.link++;
-    const say = JSON.stringify({ state: "online", boot: this.boot, start: 1, n: this.link });
+    const say = JSON.stringify({ state: "online", boot: this.boot, start: this.start, n: this.link });
     this.options.publish(`${this.root}/up/link/primary`, Buffer.from(say), true);
     this.birth();
     this.tellState("ok");
   }
 
   offline(): void {
-    const say = JSON.stringify({ state: "offline", boot: this.boot, start: 1, n: this.link });
+    const say = JSON.stringify({ state: "offline", boot: this.boot, start: this.start, n: this.link });
     this.options.publish(`${this.root}/up/link/primary`, Buffer.from(say), true);
   }
 
@@ -216,7 +225,7 @@ export class ModelSite {
 
   private state(tail: string, said: object, retained: boolean): void {
     const topic = `${this.root}/${tail}`;
-    const body = Buffer.from(JSON.stringify({ ...said, topic, boot: this.boot, start: 1, n: ++this.n }));
+    const body = Buffer.from(JSON.stringify({ ...said, topic, boot: this.boot, start: this.start, n: ++this.n }));
     const sigs = [signEd25519(this.options.key, body, NAMESPACES.site)];
     this.options.publish(topic, Buffer.from(encodeEnvelope({ body, sigs })), retained);
   }
@@ -241,7 +250,17 @@ export class ModelSite {
   private onAck(body: Uint8Array): void {
     for (const { boot, track, ranges } of decodeAck(body)?.tracks ?? [])
       for (const [from, to] of ranges)
-        if (from === 0) this.acked.set(`${boot}/${track}`, Math.max(to, this.acked.get(`${boot}/${track}`) ?? 0));
+        if (from === 0) this.take(`${boot}/${track}`, Math.min(to, this.endOf(boot, track)));
+  }
+
+  private take(key: string, to: number): void {
+    if (to > 0) this.acked.set(key, Math.max(to, this.acked.get(key) ?? 0));
+  }
+
+  /** Nobody can acknowledge what is not written. */
+  private endOf(boot: number, track: string): number {
+    if (boot === 0) return this.lastSeq + 1;
+    return this.lives.get(track.replace(/\/rx$/, ""))?.get(boot)?.next ?? 0;
   }
 
   /** Go-back-N from what is acknowledged. */

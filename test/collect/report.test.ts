@@ -24,6 +24,7 @@ const SITE: SiteStatus = {
   storage: { state: "ok", detail: "" },
   ackedAt: NOW - MINUTE,
   problem: null,
+  renumbered: null,
   events: { next: 5, bytes: 100, lost: 0, missing: 0 },
   consoles: { router1: CONSOLE },
 };

@@ -142,3 +142,48 @@ describe("records that somebody else puts on the topic of events, which are not 
     expect(world.collector.sites[0]?.events.lost).toBe(5);
   });
 });
+
+describe("a site whose numbers begin again", () => {
+  it("with a new card: its events are stored behind the old ones, acknowledged, and a person is told", async () => {
+    const world = await begun();
+    for (let index = 0; index < 9; index++) world.site.record("link", { state: "up" });
+    await world.pass(30_000);
+    world.site.newCard();
+    world.site.boot = 300;
+    for (let index = 0; index < 3; index++) world.site.record("power");
+    world.site.online();
+    await world.pass(60_000);
+    world.site.record("power");
+    await world.pass(120_000, 500);
+    expect(world.events_()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]);
+    expect(world.site.acked.get("0/ledger")).toBe(5);
+    expect(world.told).toContainEqual(expect.objectContaining({ type: "renumbered", had: 10 }));
+    world.makeCollector();
+    world.connect();
+    world.site.record("power");
+    await world.pass(30_000);
+    expect(world.events_().slice(-5)).toEqual([1, 2, 3, 4, 5]);
+    const status = readStatusFile(world.folder.text("status.json"));
+    expect(status?.sites["acme/one"]?.renumbered).toMatchObject({ had: 10 });
+  });
+
+  it("in the same boot: what its console says is stored as a stretch of its own, and the overlap declared", async () => {
+    const world = await begun();
+    world.site.speak("router1", "a".repeat(500));
+    await world.pass(30_000);
+    world.site.newCard();
+    world.site.speak("router1", "PANIC ");
+    world.site.start++;
+    world.site.online();
+    await world.pass(120_000, 500);
+    expect(world.stored()).toBe(`boot\r\n${"a".repeat(500)}PANIC `);
+    expect(world.site.acked.get("101/router1/rx")).toBe(6);
+    expect(world.told).toContainEqual(expect.objectContaining({ type: "gap", cause: "renumbered", length: null }));
+    world.makeCollector();
+    world.connect();
+    world.site.speak("router1", "goes on");
+    await world.pass(120_000, 500);
+    expect(world.stored().endsWith("PANIC goes on")).toBe(true);
+    expect(world.site.acked.get("101/router1/rx")).toBe(13);
+  });
+});
