@@ -14,6 +14,8 @@ export interface Wish {
   readonly way: Way;
   /** Null: how far every boot goes, without bytes. */
   readonly range: { readonly boot: number; readonly from: number; readonly to: number } | null;
+  /** What was here when it was asked, of the site's present boot: an answer that has less tells of other numbers. */
+  readonly had?: { readonly boot: number; readonly next: number };
 }
 
 export type Answered =
@@ -42,6 +44,9 @@ interface Asked {
 
 /** Without a word for so long, nothing comes any more. */
 const SILENT_MS = 20_000;
+/** Refusals that say nothing of the rest of the site. */
+const OF_ONE = ["role.denied", "console.unknown", "read.range"];
+const BREATH_MS = 1_000;
 const FIRST_DELAY_MS = 5_000;
 const CAP_DELAY_MS = 300_000;
 const SMALLEST = 16 * 1024;
@@ -145,6 +150,12 @@ export class Asking {
     const { asked } = this;
     this.asked = null;
     if (asked === null) return null;
+    if (answered.kind === "refused" && OF_ONE.includes(answered.code)) {
+      // The site is well: whoever asks waits with this one thing, and goes on with the next.
+      this.nextAt = nowMs + BREATH_MS;
+      this.problem = answered.code;
+      return { wish: asked.wish, answered };
+    }
     const well = answered.kind !== "refused" && answered.kind !== "silent" && answered.whole;
     if (well) {
       this.problem = null;
@@ -159,7 +170,7 @@ export class Asking {
   }
 
   /** Not again at once: each time in vain doubles the wait. */
-  postpone(problem: string, nowMs: number): void {
+  private postpone(problem: string, nowMs: number): void {
     this.problem = problem;
     this.nextAt = nowMs + this.delayMs * (0.5 + this.random());
     this.delayMs = Math.min(CAP_DELAY_MS, this.delayMs * 2);
@@ -171,7 +182,7 @@ export interface Done {
   readonly answered: Answered;
 }
 
-function problemOf(answered: Answered): string {
+export function problemOf(answered: Answered): string {
   if (answered.kind === "refused") return answered.code;
   if (answered.kind === "silent") return "site.silent";
   return answered.forged ? "reply.unverified" : "pieces of the range did not arrive";

@@ -5,7 +5,7 @@ import { Acks } from "./acks.ts";
 import { TrackAlarms } from "./alarms.ts";
 import type { Wish } from "./asking.ts";
 import { commitAll } from "./commits.ts";
-import type { Folder } from "./folder.ts";
+import { diskProblem, type Folder } from "./folder.ts";
 import type { Hooks } from "./hooks.ts";
 import { STATUS_FILE } from "./layout.ts";
 import { CollectedSite } from "./site.ts";
@@ -65,6 +65,7 @@ const FAREWELL_MS = 3_000;
 export class Collector {
   private readonly options: CollectorOptions;
   private readonly known = new Map<string, CollectedSite>();
+  private readonly unreadable = new Map<string, string>();
   private readonly alarms = new Map<Track, TrackAlarms>();
   private readonly acks: Acks;
   private readonly before: StatusFile | null;
@@ -168,9 +169,31 @@ export class Collector {
   private siteOf(name: string): CollectedSite | null {
     const found = this.known.get(name);
     if (found !== undefined) return found;
+    const { log } = this.options;
+    if (this.known.size >= SITES_LIMIT || this.unreadable.has(name)) return null;
+    const made = this.open(name);
+    if (made === null) return null;
+    this.known.set(name, made);
+    if (this.known.size === SITES_LIMIT) log(`${SITES_LIMIT} sites: no more are collected; name sites with --site`);
+    return made;
+  }
+
+  /** One site whose files the disk does not give must not end the others. */
+  private open(name: string): CollectedSite | null {
+    const { fleet, log } = this.options;
+    try {
+      return this.make(name);
+    } catch (error) {
+      const problem = diskProblem(error);
+      this.unreadable.set(name, problem);
+      log(`${fleet}/${name} cannot be read: ${problem}; it is not collected until that is mended and this restarts`);
+      return null;
+    }
+  }
+
+  private make(name: string): CollectedSite {
     const { fleet, folder, keyOf, hooks, log, random, patience, now } = this.options;
-    if (this.known.size >= SITES_LIMIT) return null;
-    const made = new CollectedSite(
+    return new CollectedSite(
       {
         fleet,
         site: name,
@@ -185,9 +208,6 @@ export class Collector {
       },
       now(),
     );
-    this.known.set(name, made);
-    if (this.known.size === SITES_LIMIT) log(`${SITES_LIMIT} sites: no more are collected; name sites with --site`);
-    return made;
   }
 
   private takeRoom(bytes: number): boolean {
@@ -299,11 +319,12 @@ export class Collector {
   }
 
   private writeStatus(nowMs: number, pid: number | null): void {
-    const { receiver, hooks, folder } = this.options;
+    const { fleet, receiver, hooks, folder } = this.options;
     if (nowMs - this.written.at < STATUS_MS && pid !== null) return;
     const { startedAt, connection, disk, signing } = this;
+    const unreadable = Object.fromEntries([...this.unreadable].map(([site, why]) => [`${fleet}/${site}`, why]));
     const body = encodeStatus(
-      { at: 0, receiver, pid, startedAt, connection, disk, signing, hooks: hooks.counts },
+      { at: 0, receiver, pid, startedAt, connection, disk, signing, hooks: hooks.counts, unreadable },
       this.sites,
     );
     const due = body !== this.written.body ? STATUS_MS : STATUS_ANYWAY_MS;

@@ -1,4 +1,4 @@
-import type { Folder } from "./folder.ts";
+import { diskProblem, type Folder } from "./folder.ts";
 import type { CollectedSite } from "./site.ts";
 import type { Item } from "./track-store.ts";
 import type { Track } from "./tracks.ts";
@@ -44,15 +44,18 @@ async function commitOne(site: CollectedSite, track: Track | null, options: Comm
     options.onCommitted(site);
     return null;
   } catch (error) {
-    // The disk's own errors carry a code; anything else is a mistake of this program.
-    if (!(error instanceof Error) || !("code" in error)) throw error;
-    return error.message;
+    return diskProblem(error);
   }
 }
 
-/** Null while there is room. */
+/** Null while there is room. A disk that cannot say is one that takes nothing: it may have been unmounted. */
 function fullness(folder: Folder): string | null {
-  const free = folder.freeBytes();
+  let free: number;
+  try {
+    free = folder.freeBytes();
+  } catch (error) {
+    return diskProblem(error);
+  }
   return free >= RESERVE_BYTES
     ? null
     : `full: ${Math.floor(free / 1024)} KiB free, ${RESERVE_BYTES / 1024} KiB must stay`;

@@ -9,6 +9,8 @@ export class EventsIntake {
   readonly store: EventsStore;
   /** Records that the site no longer had when they were asked for. */
   lost: number;
+  /** Ask the site how far its ledger goes, at the next occasion at or after this. Null: no need. */
+  probeAt: number | null = null;
   private known = 0;
   private skipTo = 0;
   private progressAt: number;
@@ -46,13 +48,34 @@ export class EventsIntake {
     this.noteHole(heard);
   }
 
-  /** The site has nothing before this one any more. */
+  /** The site signed that it has nothing before this one any more. */
   skip(before: number, heard: number): void {
     const to = Math.min(before, ...this.early.keys());
     if (to <= this.next) return;
     this.lost += to - this.next;
     this.skipTo = to;
     this.drain(heard);
+  }
+
+  /** The site signed that its ledger goes no further: records behind that are not its own, or are told again. */
+  trimHead(next: number, heard: number): boolean {
+    for (const [seq, { size }] of this.early) {
+      if (seq < next) continue;
+      this.early.delete(seq);
+      this.earlyBytes -= size;
+    }
+    const before = this.known;
+    this.known = Math.min(before, Math.max(next, this.next));
+    this.noteHole(heard);
+    return this.known < before;
+  }
+
+  /** The site signed that its ledger ends before what is here: it is another one, and is stored from its beginning. */
+  restart(first: number, next: number, heard: number): void {
+    this.store.restart(first);
+    this.early.clear();
+    Object.assign(this, { earlyBytes: 0, skipTo: 0, known: next, progressAt: heard, holeSince: null });
+    this.noteHole(heard);
   }
 
   hole(): { from: number; to: number; since: number; torn: boolean } | null {

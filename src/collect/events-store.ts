@@ -16,6 +16,7 @@ export class EventsStore {
   private nextSeq = 1;
   private committedSeq = 1;
   private spoilt = false;
+  private restarts = 0;
   /** The newest records that were there at the start. */
   readonly tail: readonly LedgerLine[];
 
@@ -60,11 +61,18 @@ export class EventsStore {
     this.nextSeq = record.seq + 1;
   }
 
+  /** The site counts anew: what it says from here on stands behind what is here, with numbers that begin again. */
+  restart(seq: number): void {
+    this.restarts++;
+    this.nextSeq = seq;
+    this.committedSeq = seq;
+  }
+
   /** Puts what waits on the disk. Throws when the disk would not; nothing is lost by that. */
   async commit(): Promise<void> {
     const lines = this.pending.length;
     if (lines === 0) return;
-    const next = this.nextSeq;
+    const { nextSeq: next, restarts } = this;
     const bytes = Buffer.from(`${this.pending.join("\n")}\n`);
     if (this.spoilt && this.folder.size(this.path) > this.size) this.folder.truncate(this.path, this.size);
     this.spoilt = true;
@@ -74,7 +82,7 @@ export class EventsStore {
     this.size += bytes.length;
     this.pending = this.pending.slice(lines);
     this.pendingSize = this.pending.reduce((sum, line) => sum + line.length + 1, 0);
-    this.committedSeq = next;
+    if (restarts === this.restarts) this.committedSeq = next;
   }
 }
 

@@ -32,6 +32,12 @@ export interface Folder {
   freeBytes(): number;
 }
 
+/** What the disk said. Its own errors carry a code; anything else is a mistake of this program. */
+export function diskProblem(error: unknown): string {
+  if (!(error instanceof Error) || !("code" in error)) throw error;
+  return error.message;
+}
+
 export function openFolder(root: string): Folder {
   /** Files made since, whose names are not known to be on the medium. */
   const fresh = new Set<string>();

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 /** Runs a program for what people want to know at once, and never waits for it. */
 
 export interface HookEvent {
-  readonly type: "offline" | "online" | "gap" | "pattern" | "storage" | "dropped";
+  readonly type: "offline" | "online" | "gap" | "pattern" | "storage" | "renumbered" | "dropped";
   /** Unix ms, by the collector's clock. */
   readonly at: number;
   readonly fleet?: string;

@@ -9,7 +9,8 @@ import { parseJson } from "../protocol/envelope.ts";
 
 const count = z.int().min(0);
 const when = {
-  boot: z.int().min(0).max(0xffffffff),
+  /** The site's own, and above its 32 bits how often its numbers began again in that boot. */
+  boot: z.int().min(0),
   offset: count,
   mono: count,
   wall: z.number().nullable(),

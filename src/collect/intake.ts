@@ -80,6 +80,14 @@ export class TrackIntake {
     this.noteHole(boot, intake, heard);
   }
 
+  /** The site signed that this boot ends before what is here: its numbers began again, and so does what is stored. */
+  restart(boot: number, next: number, heard: number): void {
+    this.boots.delete(boot);
+    this.store.restart(boot);
+    this.declare(boot, [{ cause: "renumbered", length: null, offset: 0, monoMs: 0 }], heard);
+    this.tellHead(boot, next, heard);
+  }
+
   /** Nothing lies behind this, whatever a stray piece seemed to say before. Returns true where one did. */
   trimHead(boot: number, next: number, heard: number): boolean {
     const intake = this.bootOf(boot, heard);

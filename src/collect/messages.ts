@@ -63,7 +63,16 @@ const range = z.object({
 export type RangeAnswer = z.infer<typeof range>;
 export const readRangeAnswer = (value: unknown): RangeAnswer | null => range.safeParse(value).data ?? null;
 
-const records = z.object({ sha256: z.string(), from: count, to: count, records: count, more: z.boolean() });
+const records = z.object({
+  sha256: z.string(),
+  from: count,
+  to: count,
+  records: count,
+  more: z.boolean(),
+  /** What the ledger has: a site of before this was told does not say it. */
+  first: count.optional(),
+  next: count.optional(),
+});
 export type RecordsAnswer = z.infer<typeof records>;
 export const readRecordsAnswer = (value: unknown): RecordsAnswer | null => records.safeParse(value).data ?? null;
 

@@ -29,7 +29,11 @@ const RECENT_MS = 24 * 3_600_000;
 
 export function problemsOf(file: StatusFile, now: Circumstances): Problem[] {
   const sites = Object.entries(file.sites).flatMap(([name, site]) => siteProblems(name, site, file, now));
-  return [...serviceProblems(file, now), ...sites];
+  const unreadable = Object.entries(file.unreadable).map(([where, why]): Problem => {
+    const todo = "check the disk, repair or move that folder away, then restart the collector";
+    return { where, what: "its files here cannot be read, nothing of it is stored", why, todo };
+  });
+  return [...serviceProblems(file, now), ...unreadable, ...sites];
 }
 
 function serviceProblems(file: StatusFile, { running, nowMs, freeBytes }: Circumstances): Problem[] {
@@ -76,6 +80,13 @@ function siteProblems(name: string, site: SiteStatus, file: StatusFile, now: Cir
       why: site.problem,
       todo: remedyOf(site.problem),
     });
+  if (site.renumbered !== null && now.nowMs - site.renumbered.at < RECENT_MS)
+    problems.push({
+      where: name,
+      what: `its ledger went back from #${site.renumbered.had - 1} to #${site.renumbered.next - 1}`,
+      why: "its journal was emptied or its card replaced; the new numbers are stored behind the old ones",
+      todo: "nothing, if somebody did that; else look at the site's card",
+    });
   for (const [console, one] of Object.entries(site.consoles))
     problems.push(...consoleProblems(`${name}/${console}`, one, site, silence !== null, now));
   return problems;
@@ -106,7 +117,7 @@ function silenceOf(
 
 function consoleProblems(
   where: string,
-  { holes, recent, damaged }: ConsoleStatus,
+  { holes, recent, damaged, problem }: ConsoleStatus,
   site: SiteStatus,
   silent: boolean,
   { nowMs, silentAfterMs }: Circumstances,
@@ -116,7 +127,7 @@ function consoleProblems(
     const why =
       silent || site.online === false
         ? "the site is silent"
-        : (site.problem ?? (torn ? "lost on the way" : "not sent yet"));
+        : (problem ?? site.problem ?? (torn ? "lost on the way" : "not sent yet"));
     const what = `bytes ${from} to ${to} of boot ${boot} are missing for ${since(at, nowMs)}`;
     return { where, what, why, todo: silent ? "they come when the site does" : remedyOf(why) };
   });
@@ -142,6 +153,8 @@ function consoleProblems(
 
 function remedyOf(why: string): string {
   if (why === "role.denied") return "give the receiver's key the verbs view and collect: towpath trust role, trust add";
+  if (why === "console.unknown")
+    return "the site's config no longer has it: put it back there, or delete its folder here";
   if (/^signature\.|^operator\./.test(why)) return "the site does not know this key: towpath trust add, sign, push";
   return "they are asked for again by themselves";
 }

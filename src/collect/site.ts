@@ -3,7 +3,8 @@ import type { Message } from "../link/transport.ts";
 import { chunkHead } from "../protocol/chunk.ts";
 import { parseJson } from "../protocol/envelope.ts";
 import { type SiteTopic, siteRoot, topicText } from "../protocol/topics.ts";
-import { type Answered, Asking, type Done, type Wish } from "./asking.ts";
+import { type Answered, Asking, type Done, problemOf, type Wish } from "./asking.ts";
+import { Backoffs } from "./backoffs.ts";
 import { SiteClocks } from "./clocks.ts";
 import { EventsIntake } from "./events-intake.ts";
 import { asLedgerLine, EventsStore, type LedgerLine } from "./events-store.ts";
@@ -12,6 +13,7 @@ import type { HookEvent } from "./hooks.ts";
 import { eventsFile, parseTrackFolder, siteFolder, type Way } from "./layout.ts";
 import {
   type RangeAnswer,
+  type RecordsAnswer,
   readAnswer,
   readBirth,
   readClockRecord,
@@ -21,9 +23,11 @@ import {
   readState,
 } from "./messages.ts";
 import { SitePresence } from "./presence.ts";
+import { Probing } from "./probing.ts";
+import { Stamps } from "./stamps.ts";
 import type { SiteMemory } from "./status.ts";
 import { NamedBoots, type Track, Tracks } from "./tracks.ts";
-import { nextWish, PATIENCE, type Patience } from "./wishes.ts";
+import { nextWish, PATIENCE, type Patience, subjectOf } from "./wishes.ts";
 
 /** One site as the receiving side sees it: everything that it says goes through here. */
 
@@ -54,6 +58,7 @@ export class CollectedSite {
   readonly tracks: Tracks;
   readonly presence: SitePresence;
   readonly asking: Asking;
+  readonly backoffs: Backoffs;
   readonly boots = new NamedBoots();
   /** Null: no key is known, so nothing it says can be checked. */
   readonly verified: boolean | null;
@@ -63,12 +68,14 @@ export class CollectedSite {
   /** Statements that its key did not sign. */
   forged: number;
   ackedAt: number | null;
+  /** When its ledger was found to be another one, and how far the one before went. */
+  renumbered: SiteMemory["renumbered"];
   private readonly options: SiteOptions;
   private readonly clocks = new SiteClocks();
-  private readonly stamps = new Map<string, { boot: number; start: number; n: number }>();
+  private readonly stamps = new Stamps();
   private consoles: readonly string[] = [];
   private unverifiedSaid = false;
-  private probedStart = "";
+  private readonly probing = new Probing();
   /** Boots that the site refused to read, by track. */
   private readonly doubted = new Set<string>();
 
@@ -83,7 +90,9 @@ export class CollectedSite {
     this.storage = memory?.storage ?? null;
     this.forged = memory?.forged ?? 0;
     this.ackedAt = memory?.ackedAt ?? null;
+    this.renumbered = memory?.renumbered ?? null;
     this.asking = new Asking(options.random);
+    this.backoffs = new Backoffs(options.random);
     const path = siteFolder(fleet, site);
     const store = new EventsStore(folder, eventsFile(path));
     for (const record of store.tail) this.learnClock(record);
@@ -95,6 +104,7 @@ export class CollectedSite {
       siteFolder: path,
       wallOf: (boot, monoMs) => this.clocks.wallOf(boot, monoMs),
       room,
+      log: options.log,
       onPiece: (console, way, chunk) => this.asking.onPiece(console, way, chunk, this.nowMs),
     });
   }
@@ -125,13 +135,19 @@ export class CollectedSite {
   disconnected(): void {
     this.asking.drop();
     this.presence.forgetConnections();
+    this.probing.interrupted();
   }
 
   /** What to ask for now, if anything. */
   wish(nowMs: number): Wish | null {
     if (this.presence.state.online !== true || !this.asking.ready(nowMs)) return null;
     const { patience = PATIENCE } = this.options;
-    return nextWish(this.tracks, this.events, this.asking.rangeBytes, nowMs, patience);
+    const waits = (subject: string): boolean => this.backoffs.waits(subject, nowMs);
+    const wish = nextWish(this.tracks.all, this.events, this.asking.rangeBytes, nowMs, patience, waits);
+    const { boot } = this.stamps;
+    if (wish === null || boot === null) return wish;
+    const store = wish.console === null ? null : this.tracks.get(wish.console, wish.way)?.store;
+    return { ...wish, had: { boot, next: store?.committedOf(boot) ?? this.events.store.committed } };
   }
 
   /** Time went on. @param listeningSince since when what the broker had kept is here; null: it is not yet. */
@@ -189,7 +205,9 @@ export class CollectedSite {
       this.options.log(`unverified: no key is known for ${this.site}; add it with \`towpath trust site\``);
     }
     const { body } = statement;
-    if (!this.isNews(name, body)) return;
+    const { boot } = this.stamps.isNews(name, body) ? this.stamps : { boot: null };
+    if (boot === null) return;
+    this.boots.name([boot]);
     if (name === "up/birth") this.onBirth(body, nowMs);
     else if (name === "up/state") this.onState(body, nowMs);
     else this.onReply(body, nowMs);
@@ -201,18 +219,6 @@ export class CollectedSite {
       this.options.log(`${this.site}: ${name} is not signed by its key (reply.unverified), ${this.forged} so far`);
   }
 
-  /** A statement may be repeated by who keeps it; an older one of the same start says nothing new. */
-  private isNews(name: string, body: Json): boolean {
-    const stamp = readStamp(body);
-    if (stamp === null) return false;
-    const before = this.stamps.get(name);
-    const sameStart = before?.boot === stamp.boot && before.start === stamp.start;
-    if (sameStart && stamp.n < before.n && name !== "up/reply") return false;
-    this.stamps.set(name, stamp);
-    this.boots.name([stamp.boot]);
-    return true;
-  }
-
   private onBirth(body: Json, nowMs: number): void {
     const birth = readBirth(body);
     if (birth === null) return;
@@ -221,12 +227,13 @@ export class CollectedSite {
     this.consoles = [...new Set([...birth.consoles, ...recorded])];
     this.boots.name([...birth.boots, ...heads.map(([, head]) => head.boot)].reverse());
     this.epoch = birth.trust?.epoch ?? this.epoch;
-    if (birth.ledger !== undefined) this.events.tellHead(birth.ledger.seq + 1, nowMs);
-    // Once for each start of the site, not for each connect: it costs the site's bytes.
-    const start = JSON.stringify([body.boot, body.start]);
-    if (start === this.probedStart) return;
-    this.probedStart = start;
-    for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, nowMs, false);
+    const head = birth.ledger === undefined ? null : birth.ledger.seq + 1;
+    if (head !== null) this.events.tellHead(head, nowMs);
+    // The broker's copy may be old: only an answer tells whether the ledger is another one.
+    if (head !== null && head < this.events.store.committed) this.events.probeAt ??= nowMs;
+    const at = this.probing.born(body, nowMs);
+    if (at === null) return;
+    for (const track of this.tracks.all) if (track.ships || track.store.held.bytes > 0) this.probe(track, at, false);
   }
 
   private onState(body: Json, nowMs: number): void {
@@ -291,12 +298,12 @@ export class CollectedSite {
 
   private onDone({ wish, answered }: Done, nowMs: number): void {
     const track = wish.console === null ? null : this.tracks.get(wish.console, wish.way);
-    if (wish.range === null && track !== null) track.probeAt = null;
+    const well = answered.kind !== "refused" && answered.kind !== "silent" && answered.whole;
+    if (well) this.backoffs.answered(subjectOf(wish), wish.range !== null);
+    else this.backoffs.postpone(subjectOf(wish), problemOf(answered), nowMs);
+    if (wish.range === null) (track ?? this.events).probeAt = null;
     if (answered.kind === "range" && track !== null) this.onRange(track, wish, answered, nowMs);
-    if (answered.kind === "records" && answered.whole && wish.range !== null) {
-      const { records, from } = answered.answer;
-      this.events.skip(records === 0 ? wish.range.to : from, nowMs);
-    }
+    if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered.answer, nowMs);
     if (answered.kind === "refused") this.onRefused(track, wish, answered.code, nowMs);
     else if (answered.kind !== "silent" && answered.forged)
       this.options.log(
@@ -304,11 +311,38 @@ export class CollectedSite {
       );
   }
 
+  /** Only what the site signed gives a record up: anybody may have told the numbers that were asked for. */
+  private onLedger(wish: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
+    if (next !== undefined && wish.had !== undefined && next < wish.had.next)
+      return this.onRenumbered(wish.had.next, first ?? 0, next, nowMs);
+    if (next !== undefined && this.events.trimHead(next, nowMs)) this.events.probeAt ??= nowMs + TRIMMED_MS;
+    const { range } = wish;
+    if (range === null) return this.events.tellHead(next ?? 0, nowMs);
+    const before = this.events.next;
+    if (records > 0) this.events.skip(from, nowMs);
+    else if (first !== undefined && next !== undefined)
+      this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);
+    const helped = this.events.next > range.from || this.events.next > before || this.events.hole() === null;
+    if (!helped) this.backoffs.postpone(subjectOf(wish), "the answer did not help", nowMs);
+  }
+
+  /** The card was replaced or the journal emptied: nothing of the new ledger may pass for a repeat of the old one. */
+  private onRenumbered(had: number, first: number, next: number, nowMs: number): void {
+    this.options.log(`${this.site}: its ledger ends at ${next}, ${had} was here: another card? It is stored anew`);
+    this.renumbered = { at: nowMs, had, next };
+    this.tell({ type: "renumbered", at: nowMs, had, next });
+    this.events.restart(Math.max(first, 1), next, nowMs);
+  }
+
   private onRefused(track: Track | null, wish: Wish, code: string, nowMs: number): void {
     this.options.log(`${this.site}: it refused to read ${wish.console ?? "its events"}: ${code}`);
     if (code !== "read.range" || track === null || wish.range === null) return;
-    // Either it has nothing of that boot any more, or its card failed just then: the list of its boots tells.
-    this.doubted.add(`${track.console}.${track.way} ${wish.range.boot}`);
+    this.doubt(track, wish.range.boot, nowMs);
+  }
+
+  /** Either it has nothing of that boot any more, or its card failed just then: the list of its boots tells. */
+  private doubt(track: Track, boot: number, nowMs: number): void {
+    this.doubted.add(`${subjectOf(track)} ${boot}`);
     track.probeAt = nowMs;
   }
 
@@ -321,12 +355,19 @@ export class CollectedSite {
     this.boots.name(answer.boots.map(({ boot }) => boot).reverse());
     for (const { boot, mono, wall, trust } of answer.clocks) this.clocks.learn(boot, mono, wall, trust);
     const { intake, store } = track;
+    const { range, had } = wish;
+    const present = answer.boots.find(({ boot }) => boot === had?.boot && boot === answer.boot);
+    if (present !== undefined && present.next < (had?.next ?? 0)) {
+      this.options.log(`${this.site}/${track.console}: ends at ${present.next}, more was here: it is stored anew`);
+      return intake.restart(present.boot, present.next, nowMs);
+    }
     for (const { boot, first, next } of answer.boots)
       if (first < next || store.nextOf(boot) > 0) intake.tellHead(boot, next, nowMs);
-    const { range } = wish;
     if (range === null) return this.settleDoubts(track, answer, nowMs);
     // The boot that was asked for: the answer's own `boot` is that of its signature, the present one of the site.
     const { boot } = range;
+    // A journal that has nothing of it any more says so by not listing it: the empty range tells nothing of its end.
+    if (whole && !answer.boots.some((one) => one.boot === boot)) return this.doubt(track, boot, nowMs);
     if (answer.first > store.nextOf(boot)) intake.giveUp(boot, answer.first, "quota", nowMs);
     intake.declare(boot, answer.gaps, nowMs);
     // All that the site has is here: what is missing still is missing there, and it did not say why.
@@ -336,13 +377,13 @@ export class CollectedSite {
     }
     // Either a piece lied, or it is of after the answer: the site is asked later how far it goes.
     if (whole && intake.trimHead(boot, answer.next, nowMs)) track.probeAt ??= nowMs + TRIMMED_MS;
-    if (store.nextOf(boot) <= range.from) this.asking.postpone("the answer did not help", nowMs);
+    if (store.nextOf(boot) <= range.from) this.backoffs.postpone(subjectOf(track), "the answer did not help", nowMs);
   }
 
   /** Boots that it refused to read and does not list are gone. */
   private settleDoubts(track: Track, { boots }: RangeAnswer, nowMs: number): void {
     for (const { boot, to } of track.intake.holes()) {
-      const doubted = this.doubted.delete(`${track.console}.${track.way} ${boot}`);
+      const doubted = this.doubted.delete(`${subjectOf(track)} ${boot}`);
       if (doubted && !boots.some((one) => one.boot === boot)) track.intake.giveUp(boot, to, "quota", nowMs);
     }
   }

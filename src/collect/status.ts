@@ -3,6 +3,7 @@ import { parseJson } from "../protocol/envelope.ts";
 import type { GapSum, RecentGap } from "./held.ts";
 import type { HookCounts } from "./hooks.ts";
 import type { CollectedSite } from "./site.ts";
+import { subjectOf } from "./wishes.ts";
 
 /** `status.json`: how things stood when the service wrote it. `report.ts` judges it later, without the service. */
 
@@ -28,6 +29,8 @@ const consoleSchema = z.object({
     z.object({ boot: z.number(), from: z.number(), to: z.number(), since: z.number(), torn: z.boolean() }),
   ),
   damaged: z.number(),
+  /** Why the last question for it brought nothing. */
+  problem: z.string().nullable().default(null),
 });
 export type ConsoleStatus = z.infer<typeof consoleSchema>;
 
@@ -44,6 +47,8 @@ const siteSchema = z.object({
   /** Why the last question to the site brought nothing. */
   problem: z.string().nullable(),
   events: z.object({ next: z.number(), bytes: z.number(), lost: z.number(), missing: z.number() }),
+  /** Its ledger went back: when that was found, and how far the one before went. */
+  renumbered: z.object({ at: z.number(), had: z.number(), next: z.number() }).nullable().default(null),
   consoles: z.record(z.string(), consoleSchema),
 });
 export type SiteStatus = z.infer<typeof siteSchema>;
@@ -63,6 +68,8 @@ const fileSchema = z.object({
   signing: z.string().nullable(),
   hooks: z.object({ ran: z.number(), failed: z.number(), dropped: z.number() }),
   sites: z.record(z.string(), siteSchema),
+  /** Sites and consoles whose files here the disk does not give: path, and what it says. */
+  unreadable: z.record(z.string(), z.string()).default({}),
 });
 export type StatusFile = z.infer<typeof fileSchema>;
 
@@ -78,12 +85,13 @@ export interface SiteMemory {
   readonly forged: number;
   readonly ackedAt: number | null;
   readonly eventsLost: number;
+  readonly renumbered: SiteStatus["renumbered"];
 }
 
 export function memoryOf(status: SiteStatus | undefined): SiteMemory | null {
   if (status === undefined) return null;
-  const { online, since, heard, storage, forged, ackedAt, events } = status;
-  return { presence: { online, since, heard }, storage, forged, ackedAt, eventsLost: events.lost };
+  const { online, since, heard, storage, forged, ackedAt, events, renumbered } = status;
+  return { presence: { online, since, heard }, storage, forged, ackedAt, eventsLost: events.lost, renumbered };
 }
 
 function statusOfSite(site: CollectedSite): SiteStatus {
@@ -97,6 +105,7 @@ function statusOfSite(site: CollectedSite): SiteStatus {
       recent: store.held.recent.map((gap): RecentGap => gap),
       holes: intake.holes(),
       damaged: store.damaged,
+      problem: site.backoffs.problemOf(subjectOf({ console, way })),
     },
   ]);
   return {
@@ -106,6 +115,7 @@ function statusOfSite(site: CollectedSite): SiteStatus {
     storage: site.storage,
     ackedAt: site.ackedAt,
     problem: site.asking.problem,
+    renumbered: site.renumbered,
     events: {
       next: site.events.next,
       bytes: site.events.store.bytes,
@@ -120,6 +130,10 @@ export type CollectorStatus = Omit<StatusFile, "v" | "sites" | "hooks"> & { read
 
 export function encodeStatus(status: CollectorStatus, sites: readonly CollectedSite[]): string {
   const all = sites.map((site) => [`${site.fleet}/${site.site}`, statusOfSite(site)] as const);
-  const file: StatusFile = { v: 1, ...status, sites: Object.fromEntries(all) };
+  const tracks = sites.flatMap((site) =>
+    [...site.tracks.unreadable].map(([track, problem]) => [`${site.fleet}/${site.site}/${track}`, problem] as const),
+  );
+  const unreadable = { ...status.unreadable, ...Object.fromEntries(tracks) };
+  const file: StatusFile = { v: 1, ...status, sites: Object.fromEntries(all), unreadable };
   return JSON.stringify(file);
 }

@@ -34,6 +34,8 @@ interface Extent {
 const EXTENTS_LIMIT = 8;
 /** Pieces that follow each other become one index line up to this size. */
 const LINE_BYTES = 64 * 1024;
+/** Above the 32 bits of a boot. */
+const GENERATION = 2 ** 32;
 const HELD_FILE = "held.json";
 
 export class TrackStore {
@@ -42,6 +44,8 @@ export class TrackStore {
   /** Index lines that a damaged disk spoiled. */
   readonly damaged: number;
   private readonly folder: Folder;
+  /** How often the numbers of a boot began again; boots are stored with it. */
+  private readonly generations = new Map<number, number>();
   private pending: Item[] = [];
   private pendingSize = 0;
   private readonly ahead = new Map<number, number>();
@@ -76,6 +80,19 @@ export class TrackStore {
       if (last) Object.assign(this, { day, idxSize: found.idxSize, logSize: found.logSize });
     }
     this.damaged = damaged;
+    for (const boot of this.held.boots.keys()) {
+      const before = this.generations.get(boot % GENERATION) ?? 0;
+      this.generations.set(boot % GENERATION, Math.max(before, Math.floor(boot / GENERATION)));
+    }
+  }
+
+  /** The site's numbers of this boot begin again at 0: what comes is stored behind what is here, as a boot of its own. */
+  restart(boot: number): void {
+    this.generations.set(boot, (this.generations.get(boot) ?? 0) + 1);
+  }
+
+  private storedBoot(boot: number): number {
+    return boot < GENERATION ? boot + (this.generations.get(boot) ?? 0) * GENERATION : boot;
   }
 
   get waiting(): boolean {
@@ -89,21 +106,23 @@ export class TrackStore {
 
   /** Everything of this boot before this offset is here, waits to be written, or is a declared gap. */
   nextOf(boot: number): number {
-    return this.ahead.get(boot) ?? this.committedOf(boot);
+    return this.ahead.get(this.storedBoot(boot)) ?? this.committedOf(boot);
   }
 
   /** The same, of what is on the disk: what may be acknowledged. */
   committedOf(boot: number): number {
-    return this.held.boots.get(boot)?.next ?? 0;
+    return this.held.boots.get(this.storedBoot(boot))?.next ?? 0;
   }
 
   knowsGap(boot: number, offset: number, cause: string): boolean {
     const key = gapKey(offset, cause);
-    return this.aheadGaps.has(`${boot} ${key}`) || this.held.boots.get(boot)?.unknownGaps.has(key) === true;
+    const stored = this.storedBoot(boot);
+    return this.aheadGaps.has(`${stored} ${key}`) || this.held.boots.get(stored)?.unknownGaps.has(key) === true;
   }
 
   /** Takes what begins where the boot is known to, or a gap of unknown length before that. */
-  add(item: Item): void {
+  add(said: Item): void {
+    const item = { ...said, boot: this.storedBoot(said.boot) };
     const next = this.nextOf(item.boot);
     const length = "data" in item ? item.data.length : (item.gap.length ?? 0);
     if (length > 0 && item.offset !== next) throw new Error(`${this.path}: ${item.offset} is added at ${next}`);
@@ -115,7 +134,8 @@ export class TrackStore {
   }
 
   /** The bytes that end at `offset`, at most so many; null when fewer are at hand. */
-  bytesBefore(boot: number, offset: number, length: number): Uint8Array | null {
+  bytesBefore(ofBoot: number, offset: number, length: number): Uint8Array | null {
+    const boot = this.storedBoot(ofBoot);
     const found: Uint8Array[] = [];
     let end = offset;
     const take = (start: number, size: number, read: (from: number, count: number) => Uint8Array): void => {

@@ -1,5 +1,5 @@
 import type { Chunk } from "../protocol/chunk.ts";
-import type { Folder } from "./folder.ts";
+import { diskProblem, type Folder } from "./folder.ts";
 import { forgetOldest } from "./held.ts";
 import { TrackIntake } from "./intake.ts";
 import { parseTrackFolder, trackFolder, type Way } from "./layout.ts";
@@ -25,6 +25,7 @@ export interface TracksOptions {
   readonly siteFolder: string;
   readonly wallOf: (boot: number, monoMs: number) => number | null;
   readonly room: (bytes: number) => boolean;
+  readonly log: (line: string) => void;
   readonly onPiece: (console: string, way: Way, chunk: Chunk) => void;
 }
 
@@ -32,6 +33,8 @@ const TRACKS_LIMIT = 128;
 
 export class Tracks {
   private readonly options: TracksOptions;
+  /** Tracks whose files the disk does not give, by their folder's name: nothing of them is stored or acknowledged. */
+  readonly unreadable = new Map<string, string>();
   private readonly tracks = new Map<string, Track>();
 
   /** Opens those that are there already. */
@@ -47,18 +50,34 @@ export class Tracks {
     return [...this.tracks.values()];
   }
 
-  /** Null when the site has too many already. */
+  /** Null when the site has too many already, or when its files cannot be read. */
   get(console: string, way: Way): Track | null {
     const key = `${console}.${way}`;
     const found = this.tracks.get(key);
     if (found !== undefined) return found;
-    if (this.tracks.size >= TRACKS_LIMIT) return null;
-    const { folder, siteFolder, wallOf, room, onPiece } = this.options;
-    const store = new TrackStore(folder, trackFolder(siteFolder, console, way));
+    if (this.tracks.size >= TRACKS_LIMIT || this.unreadable.has(key)) return null;
+    const { wallOf, room, onPiece } = this.options;
+    const store = this.open(key, console, way);
+    if (store === null) return null;
     const intake = new TrackIntake({ store, wallOf, room, onPiece: (chunk) => onPiece(console, way, chunk) });
     const made: Track = { console, way, intake, store, ships: false, probeAt: null, pulled: false };
     this.tracks.set(key, made);
     return made;
+  }
+
+  private open(key: string, console: string, way: Way): TrackStore | null {
+    const { folder, siteFolder, log } = this.options;
+    const path = trackFolder(siteFolder, console, way);
+    try {
+      return new TrackStore(folder, path);
+    } catch (error) {
+      const problem = diskProblem(error);
+      this.unreadable.set(key, problem);
+      log(
+        `${path} cannot be read: ${problem}; nothing of it is stored until that is mended and the collector restarts`,
+      );
+      return null;
+    }
   }
 }
 

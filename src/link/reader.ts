@@ -136,10 +136,13 @@ export function createReader(options: ReaderOptions): Reader {
 
   const readLedger = async (via: Connection, args: ReadArgs): Promise<ReadResult> => {
     const { last } = args;
+    // Before the records and after them: what is appended or recycled meanwhile is never denied.
+    const oldest = await journal.readLedger(0, Number.MAX_SAFE_INTEGER, 1);
     const records =
       last === undefined
         ? await journal.readLedger(args.from ?? 0, args.to ?? Number.MAX_SAFE_INTEGER, RECORDS_LIMIT)
         : await journal.readLastLedger(Math.min(last, RECORDS_LIMIT));
+    const newest = await journal.readLastLedger(1);
     const parsed = records.map((json) => JSON.parse(json) as { seq: number });
     const taken = parsed.slice(0, fitting(records, READ_LIMIT));
     publish(via, topicText(options.root, { name: "up/event" }), Buffer.from(JSON.stringify({ records: taken })));
@@ -151,6 +154,8 @@ export function createReader(options: ReaderOptions): Reader {
         sha256: recordsDigest(taken),
         from: taken[0]?.seq ?? 0,
         to: (taken.at(-1)?.seq ?? -1) + 1,
+        first: seqOf(oldest[0]) ?? 0,
+        next: (seqOf(newest.at(-1)) ?? -1) + 1,
         records: taken.length,
         more,
       },
@@ -222,6 +227,10 @@ export function createReader(options: ReaderOptions): Reader {
       timer = null;
     },
   };
+}
+
+function seqOf(json: string | undefined): number | null {
+  return json === undefined ? null : (JSON.parse(json) as { seq: number }).seq;
 }
 
 /** How many of the first records fit in so many bytes; at least one. */

@@ -3,22 +3,13 @@ import { describe, expect, it } from "vitest";
 import { EventsStore } from "../../src/collect/events-store.ts";
 import { TrackStore } from "../../src/collect/track-store.ts";
 import type { ModelSite } from "./model-site.ts";
-import { World } from "./world.ts";
+import { begun, World } from "./world.ts";
 
 function said(site: ModelSite, console = "router1"): string {
   const boots = site.lives.get(console) ?? new Map();
   return [...boots.values()]
     .flatMap((life) => life.pieces.map((one: { data: Uint8Array }) => Buffer.from(one.data).toString()))
     .join("");
-}
-
-async function begun(options: ConstructorParameters<typeof World>[0] = {}): Promise<World> {
-  const world = new World(options);
-  world.site.speak("router1", "boot\r\n");
-  world.site.online();
-  world.connect();
-  await world.pass(5_000);
-  return world;
 }
 
 describe("collecting from a site that ships", () => {

@@ -1,10 +1,11 @@
-import { createHash, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
+import type { Event } from "../../src/core/events.ts";
 import type { Piece, Range } from "../../src/journal/range.ts";
+import { createReader } from "../../src/link/reader.ts";
 import { decodeAck } from "../../src/protocol/ack.ts";
 import { type Chunk, encodeChunk } from "../../src/protocol/chunk.ts";
 import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../../src/protocol/envelope.ts";
-import { recordsDigest } from "../../src/protocol/records.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 
 /** A site that speaks the wire: it keeps what its consoles said, ships what is not acknowledged, and answers reads. */
@@ -42,7 +43,7 @@ export class ModelSite {
   readonly root: string;
   /** What was said and is not declared lost, per console and boot: what a receiver must end up with. */
   readonly lives = new Map<string, Map<number, Life>>();
-  readonly records: object[] = [];
+  readonly records: Readonly<{ seq: number } & Record<string, unknown>>[] = [];
   boot = 101;
   acked = new Map<string, number>();
   reads = 0;
@@ -50,7 +51,12 @@ export class ModelSite {
   failing = false;
   /** Answers to every read with this code instead. */
   refuse: string | null = null;
+  /** The same, of one console. */
+  readonly refusals = new Map<string, string>();
+  /** Ships nothing for now. */
+  stall = false;
   private readonly options: ModelOptions;
+  start = 1;
   private n = 0;
   private link = 0;
   private eventsSentAt = 0;
@@ -61,44 +67,70 @@ export class ModelSite {
     this.root = siteRoot("acme", options.name);
   }
 
+  private get lastSeq(): number {
+    return this.records.at(-1)?.seq ?? 0;
+  }
+
   private mono(): number {
     return this.options.now() % 10_000_000;
   }
 
-  /** As the site's reader does it: the chunks, then the signed answer. */
+  /** The site's own reader, over what this one keeps. */
+  private readonly reader = createReader({
+    root: "",
+    boot: 0,
+    journal: {
+      readCapture: async (track, boot, from, to, limit) => {
+        if (this.failing) throw new Error("the card fails");
+        const boots = this.lives.get(track.replace(/\/rx$/, ""));
+        const which = boot ?? [...(boots ?? new Map<number, Life>()).keys()].at(-1);
+        if (boots === undefined || which === undefined) return null;
+        // As the journal does it: of a boot that it does not have it says that it goes from 0 to 0.
+        const life = boots.get(which) ?? { pieces: [], gaps: [], first: 0, next: 0 };
+        return rangeOf(which, life, Math.max(from, life.first), Math.min(to, life.next), limit);
+      },
+      readLedger: async (from, to, limit) =>
+        this.records
+          .filter(({ seq }) => seq >= from && seq < to)
+          .slice(0, limit)
+          .map((record) => JSON.stringify(record)),
+      readLastLedger: async (count) =>
+        count === 0 ? [] : this.records.slice(-count).map((record) => JSON.stringify(record)),
+      offsetAt: async () => 0,
+      stats: async () =>
+        Object.fromEntries(
+          [...this.lives].map(([console, lives]) => {
+            const boots = [...lives].map(([boot, { first, next }]) => ({ boot, first, next, firstMonoMs: 0 }));
+            return [`${console}/rx`, { boots, bytes: 0, gaps: 0 }];
+          }),
+        ),
+    },
+    monoMs: () => this.mono(),
+    publish: (_via, topic, payload, settled) => {
+      this.options.publish(`${this.root}${topic}`, payload, false);
+      settled?.();
+      return true;
+    },
+    emit: (event) => this.onRead(event),
+    watched: () => undefined,
+    shipped: { watchBegun: () => undefined, watchSent: () => undefined },
+  });
+  private readonly asked = new Map<number, string>();
+
   private read(id: string, args: ReadArgs): void {
-    const clocks = [{ boot: this.boot, mono: this.mono(), wall: this.options.now(), trust: "ntp" }];
-    if (args.console === null) return this.readLedger(id, args);
-    const boots = this.lives.get(args.console) ?? new Map<number, Life>();
-    const boot = args.boot ?? [...boots.keys()].at(-1) ?? 0;
-    const life = boots.get(boot);
-    if (life === undefined || this.failing)
-      return this.state("up/reply", { id, phase: "rejected", code: "read.range" }, false);
-    const from = args.last === undefined ? (args.from ?? life.first) : Math.max(life.first, life.next - args.last);
-    const range = rangeOf(boot, life, from, args.to ?? life.next, 256 * 1024);
-    this.publishChunks(args.console, chunksOf(boot, range.pieces));
-    const { first, next, end: to, gaps } = range;
-    const data = Buffer.concat(range.pieces.map((piece) => piece.data));
-    const answer = {
-      from: Math.max(from, first),
-      to,
-      first,
-      next,
-      bytes: data.length,
-      more: to < Math.min(args.to ?? next, next),
-      gaps,
-      boots: [...boots].map(([which, one]) => ({ boot: which, first: one.first, next: one.next, firstMonoMs: 0 })),
-      sha256: createHash("sha256").update(data).digest("hex"),
-    };
-    this.state("up/reply", { ...answer, clocks, id, phase: "result" }, false);
+    const token = this.reads;
+    this.asked.set(token, id);
+    this.reader.perform({ type: "read-range", via: "primary", token, args: { track: "rx", ...args } });
   }
 
-  private readLedger(id: string, { from = 0, to = Number.MAX_SAFE_INTEGER }: ReadArgs): void {
-    const records = this.records.slice(Math.max(0, from - 1), to - 1);
-    this.options.publish(`${this.root}/up/event`, Buffer.from(JSON.stringify({ records })), false);
-    const seqs = records.map((one) => Number((one as { seq: number }).seq));
-    const span = { from: seqs[0] ?? 0, to: (seqs.at(-1) ?? -1) + 1, records: records.length, more: false };
-    this.state("up/reply", { ...span, sha256: recordsDigest(records), id, phase: "result" }, false);
+  private onRead(event: Event): void {
+    if (event.type !== "range-read") return;
+    const id = this.asked.get(event.token);
+    const clocks = [{ boot: this.boot, mono: this.mono(), wall: this.options.now(), trust: "ntp" }];
+    const said = event.result.ok
+      ? { ...event.result.detail, clocks, id, phase: "result" }
+      : { id, phase: "rejected", code: event.result.code };
+    this.state("up/reply", said, false);
   }
 
   private publishChunks(console: string, chunks: readonly Chunk[]): number {
@@ -144,12 +176,20 @@ export class ModelSite {
   }
 
   record(kind: string, detail: object = {}): void {
-    this.records.push({ seq: this.records.length + 1, boot: this.boot, mono: this.mono(), kind, ...detail });
+    this.records.push({ seq: this.lastSeq + 1, boot: this.boot, mono: this.mono(), kind, ...detail });
     this.options.publish(
       `${this.root}/up/event`,
       Buffer.from(JSON.stringify({ records: this.records.slice(-1) })),
       false,
     );
+  }
+
+  /** Somebody put in another card: nothing of before is known. */
+  newCard(): void {
+    this.records.length = 0;
+    this.lives.clear();
+    this.acked.clear();
+    this.sent.clear();
   }
 
   reboot(): void {
@@ -160,14 +200,14 @@ export class ModelSite {
 
   online(): void {
     this.link++;
-    const say = JSON.stringify({ state: "online", boot: this.boot, start: 1, n: this.link });
+    const say = JSON.stringify({ state: "online", boot: this.boot, start: this.start, n: this.link });
     this.options.publish(`${this.root}/up/link/primary`, Buffer.from(say), true);
     this.birth();
     this.tellState("ok");
   }
 
   offline(): void {
-    const say = JSON.stringify({ state: "offline", boot: this.boot, start: 1, n: this.link });
+    const say = JSON.stringify({ state: "offline", boot: this.boot, start: this.start, n: this.link });
     this.options.publish(`${this.root}/up/link/primary`, Buffer.from(say), true);
   }
 
@@ -179,13 +219,13 @@ export class ModelSite {
   private birth(): void {
     const consoles = [...this.lives.keys()];
     const boots = [...new Set([...this.lives.values()].flatMap((one) => [...one.keys()])), this.boot];
-    const ledger = { seq: this.records.length };
+    const ledger = { seq: this.lastSeq };
     this.state("up/birth", { consoles, boots, tracks: {}, ledger, trust: { epoch: 1 } }, true);
   }
 
   private state(tail: string, said: object, retained: boolean): void {
     const topic = `${this.root}/${tail}`;
-    const body = Buffer.from(JSON.stringify({ ...said, topic, boot: this.boot, start: 1, n: ++this.n }));
+    const body = Buffer.from(JSON.stringify({ ...said, topic, boot: this.boot, start: this.start, n: ++this.n }));
     const sigs = [signEd25519(this.options.key, body, NAMESPACES.site)];
     this.options.publish(topic, Buffer.from(encodeEnvelope({ body, sigs })), retained);
   }
@@ -202,23 +242,39 @@ export class ModelSite {
     if (ack) return this.onAck(envelope.body);
     const { id, args } = parseJson(envelope.body) as { id: string; args: ReadArgs };
     this.reads++;
-    if (this.refuse !== null) return this.state("up/reply", { id, phase: "rejected", code: this.refuse }, false);
+    const code = this.refuse ?? this.refusals.get(args.console ?? "");
+    if (code !== undefined) return this.state("up/reply", { id, phase: "rejected", code }, false);
     this.read(id, args);
   }
 
   private onAck(body: Uint8Array): void {
     for (const { boot, track, ranges } of decodeAck(body)?.tracks ?? [])
       for (const [from, to] of ranges)
-        if (from === 0) this.acked.set(`${boot}/${track}`, Math.max(to, this.acked.get(`${boot}/${track}`) ?? 0));
+        if (from === 0) this.take(`${boot}/${track}`, Math.min(to, this.endOf(boot, track)));
+  }
+
+  private take(key: string, to: number): void {
+    if (to > 0) this.acked.set(key, Math.max(to, this.acked.get(key) ?? 0));
+  }
+
+  /** Nobody can acknowledge what is not written. */
+  private endOf(boot: number, track: string): number {
+    if (boot === 0) return this.lastSeq + 1;
+    return this.lives.get(track.replace(/\/rx$/, ""))?.get(boot)?.next ?? 0;
   }
 
   /** Go-back-N from what is acknowledged. */
   ship(): void {
+    if (this.stall) return;
     const { now, ships, publish } = this.options;
     const acked = this.acked.get("0/ledger") ?? 1;
-    if (ships && acked <= this.records.length && now() - this.eventsSentAt > RESEND_MS) {
+    if (ships && acked <= this.lastSeq && now() - this.eventsSentAt > RESEND_MS) {
       this.eventsSentAt = now();
-      publish(`${this.root}/up/event`, Buffer.from(JSON.stringify({ records: this.records.slice(acked - 1) })), false);
+      publish(
+        `${this.root}/up/event`,
+        Buffer.from(JSON.stringify({ records: this.records.filter(({ seq }) => seq >= acked) })),
+        false,
+      );
     }
     for (const [console, boots] of this.options.ships ? this.lives : []) {
       for (const [boot, life] of boots) this.shipBoot(console, boot, life);

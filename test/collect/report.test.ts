@@ -5,7 +5,15 @@ import type { ConsoleStatus, SiteStatus, StatusFile } from "../../src/collect/st
 const NOW = Date.UTC(2026, 10, 23, 3);
 const MINUTE = 60_000;
 
-const CONSOLE: ConsoleStatus = { bytes: 10, lastByte: null, gaps: {}, recent: [], holes: [], damaged: 0 };
+const CONSOLE: ConsoleStatus = {
+  bytes: 10,
+  lastByte: null,
+  gaps: {},
+  recent: [],
+  holes: [],
+  damaged: 0,
+  problem: null,
+};
 
 const SITE: SiteStatus = {
   online: true,
@@ -16,6 +24,7 @@ const SITE: SiteStatus = {
   storage: { state: "ok", detail: "" },
   ackedAt: NOW - MINUTE,
   problem: null,
+  renumbered: null,
   events: { next: 5, bytes: 100, lost: 0, missing: 0 },
   consoles: { router1: CONSOLE },
 };
@@ -32,6 +41,7 @@ function file(site: Partial<SiteStatus> = {}, more: Partial<StatusFile> = {}): S
     signing: null,
     hooks: { ran: 0, failed: 0, dropped: 0 },
     sites: { "acme/one": { ...SITE, ...site } },
+    unreadable: {},
     ...more,
   };
 }
@@ -89,6 +99,12 @@ describe("the status of what is collected", () => {
     const disk = { state: "failing", detail: "full", since: NOW - MINUTE };
     expect(said(file({}, { disk }))[0]).toContain("the disk takes nothing for 1 min 0 s: full");
     expect(said(file(), { freeBytes: 1e6 })[0]).toContain("0 MiB are left");
+  });
+
+  it("says whose files the disk does not give, and that nothing of it is stored", () => {
+    expect(said(file({}, { unreadable: { "acme/two": "EIO: i/o error" } }))).toEqual([
+      "acme/two: its files here cannot be read, nothing of it is stored: EIO: i/o error",
+    ]);
   });
 
   it("says that a site's card is dying, and that a named site was never heard", () => {

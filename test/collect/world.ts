@@ -137,3 +137,13 @@ export class World {
     return text.split("\n").map((line) => (JSON.parse(line) as { seq: number }).seq);
   }
 }
+
+/** A site with one console that ships, and a collector that has its first words. */
+export async function begun(options: ConstructorParameters<typeof World>[0] = {}): Promise<World> {
+  const world = new World(options);
+  world.site.speak("router1", "boot\r\n");
+  world.site.online();
+  world.connect();
+  await world.pass(5_000);
+  return world;
+}
