@@ -321,7 +321,10 @@ describe("following", () => {
       .split("\n")
       .filter((line) => line.startsWith("-- "));
     expect(notes.some((line) => line.includes("gap: "))).toBe(true);
-    expect(new Set(notes).size).toBe(notes.length);
+    // A crash leaves one on each side of what the kernel kept; where it kept nothing, both are at one place.
+    const once = notes.filter((line) => !line.includes("crash"));
+    expect(new Set(once).size).toBe(once.length);
+    expect(notes.length).toBeLessThanOrEqual(once.length + 2);
     const seqs = events
       .log()
       .split("\n")
