@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -148,4 +148,15 @@ export function installed(name: string): string | null {
 export function journalStat(data: string): Record<string, { bytes: number; gaps: number }> {
   const text = execFileSync("node", [TOWPATH, "journal", "stat", data, "--json"], { encoding: "utf8" });
   return (JSON.parse(text) as { consoles: Record<string, { bytes: number; gaps: number }> }).consoles;
+}
+
+/** A broker on loopback for whoever comes; its URL. */
+export async function startBroker(scratch: Scratch, mosquitto: string): Promise<string> {
+  const port = await freePort();
+  const file = join(scratch.folder, "mosquitto.conf");
+  const user = process.getuid?.() === 0 ? "user root\n" : "";
+  writeFileSync(file, `${user}listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`);
+  const broker = scratch.start(mosquitto, ["-c", file]);
+  await until("the broker", () => /running/.test(broker.log()), broker);
+  return `mqtt://127.0.0.1:${port}`;
 }
