@@ -80,7 +80,7 @@ export function revise(state: SiteState, nowMs: number): SiteState["items"] {
 }
 
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
-export function stateView(state: SiteState, nowMs: number, items = revise(state, nowMs)): Record<string, unknown> {
+export function stateView(state: SiteState, nowMs: number, items: SiteState["items"]): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
   for (const [path, { rev, item }] of Object.entries(items)) {
     const [group = "", name = ""] = path.split("/");
