@@ -116,7 +116,7 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
     sites: wanted,
     receiver,
     folder: openFolder(dir),
-    transport: openTransport(context.settings, filtersFor(fleet, wanted)),
+    transport: await openTransport(context.settings, filtersFor(fleet, wanted)),
     keyOf: context.sites.keyOf,
     sign: who.signer.sign,
     by: who.by,
