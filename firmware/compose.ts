@@ -27,7 +27,7 @@ import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
-import { nextStart, recoverDurable } from "../src/site/recover.ts";
+import { nextStart, recoverChain, recoverDurable } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
@@ -141,6 +141,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     keys,
     entropy: () => randomBytes(16).toString("hex"),
     log,
+    chain: recoverChain(journal.recovered, durable),
     started: {
       type: "started",
       plan: config.plan,
@@ -312,13 +313,8 @@ interface Parts {
 function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts): Edges {
   return {
     journal: {
-      perform({ records, durable, sync, token }) {
-        const lines = records.map((record) => ({
-          seq: record.seq,
-          boot: record.boot,
-          mono: record.mono,
-          json: JSON.stringify(record),
-        }));
+      perform({ records, durable, sync, token }, texts) {
+        const lines = records.map(({ seq, boot, mono }, index) => ({ seq, boot, mono, json: texts[index] ?? "" }));
         journal.appendLedger(lines, JSON.stringify(durable), sync, token);
       },
     },

@@ -14,8 +14,10 @@ import {
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
 import { drivenPower, observedPower } from "./facts.ts";
+import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
-import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
+import { checkDeadlines, onOperate, onSelect, settleRecording } from "./power.ts";
+import { evidenceOf, refuse, reject, senderOf } from "./refusals.ts";
 import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
@@ -39,9 +41,6 @@ export function stepSite(
   return { state: turn.state, effects: turn.effects };
 }
 
-/** At most one record a minute tells of what an unauthenticated sender provoked. */
-const IGNORED_EVERY_MS = 60_000;
-
 function route(turn: Turn, event: Event): void {
   switch (event.type) {
     case "started":
@@ -56,6 +55,10 @@ function route(turn: Turn, event: Event): void {
       if (recording !== undefined) return settleRecording(turn, recording, ok);
       const answer = turn.state.answers.find((one) => one.token === token);
       return answer && settleAnswer(turn, answer, ok);
+    }
+    case "checkpoint-signed": {
+      const { of, sha256, signed } = event;
+      return turn.append([{ kind: "checkpoint", of, sha256, signed }], { sync: false });
     }
     case "storage-changed":
       turn.set({ storage: { state: event.state, detail: event.detail } });
@@ -165,7 +168,9 @@ function adoptOffer(turn: Turn, offer: Extract<Event, { type: "started" }>["trus
   turn.set({ trust: document });
   const known = turn.state.durable.trust;
   if (known?.sha256 === document.sha256) return;
-  turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by: "file" }], { sync: true });
+  const { epoch, sha256 } = document;
+  const text = offer.text === undefined ? null : evidenceOf(offer.text);
+  turn.append([{ kind: "trust", epoch, sha256, by: "file", id: null, document: text }], { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
 }
 
@@ -173,7 +178,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
   const { command } = event;
   const { plan } = turn.state;
   if (command.site !== `${plan.fleet}/${plan.site}`) {
-    return void reject(turn, event.via, command.id, { code: "message.wrong-site", detail: command.site });
+    const refusal = { code: "message.wrong-site", detail: command.site } as const;
+    return refuse(turn, senderOf(turn.state, event), refusal, command.site);
   }
   switch (command.kind) {
     case "select":
@@ -196,20 +202,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
 }
 
 function onIgnored(turn: Turn, event: Extract<Event, { type: "message-ignored" }>): void {
-  const count = (turn.state.ignored[event.code] ?? 0) + 1;
-  const ignoredFlushMs = turn.state.ignoredFlushMs ?? turn.nowMs;
-  turn.set({ ignored: { ...turn.state.ignored, [event.code]: count }, ignoredFlushMs });
   if (event.id !== null) reject(turn, event.via, event.id, { code: event.code, detail: "" });
-  flushIgnored(turn);
-}
-
-/** The first one is told at once, the rest once a minute. */
-function flushIgnored(turn: Turn): void {
-  const { ignored, ignoredFlushMs } = turn.state;
-  if (ignoredFlushMs === null || turn.nowMs < ignoredFlushMs) return;
-  if (Object.keys(ignored).length === 0) return turn.set({ ignoredFlushMs: null });
-  turn.append([{ kind: "ignored", counts: ignored }], { sync: false });
-  turn.set({ ignored: {}, ignoredFlushMs: turn.nowMs + IGNORED_EVERY_MS });
+  ignore(turn, event.code);
 }
 
 function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }>): void {

@@ -123,8 +123,10 @@ export class Operators {
   private again({ by, verb, target, args }: Wish, nonce: string): void {
     const id = this.id();
     const forMs = typeof args.forMs === "number" ? args.forMs : undefined;
+    // What was selected decides, the override too.
+    const override = Array.isArray(args.override) ? args.override.map(String) : [];
     if (maySwitch(by))
-      this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override: [] });
+      this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override });
     this.send(by, { kind: "operate", id, nonce });
   }
 

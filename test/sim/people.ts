@@ -1,6 +1,8 @@
 import type { KeyObject } from "node:crypto";
-import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
-import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
+import { publicKeyLine, signEd25519, verifySignature } from "../../src/access/sshsig.ts";
+import { decodeCommand } from "../../src/protocol/command.ts";
+import { decodeEnvelope, encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
+import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
 import type { Keys } from "../../src/site/edges.ts";
 import { newKey, trustText } from "../trust.ts";
 
@@ -25,9 +27,22 @@ const operators = {
   bob: { key: KEYS_OF.bob, role: "viewer" },
 };
 
+const FINGERPRINTS = new Set(
+  Object.values(operators).map(({ key }) => fingerprintOf(keyBlob(publicKeyLine(key, "")) ?? new Uint8Array())),
+);
+
 /** The trust of the start, and the one that revokes olaf. */
 export const FIRST_TRUST = trustText({ fleet: "sim", epoch: 1, root: ROOT, operators });
 export const SECOND_TRUST = trustText({ fleet: "sim", epoch: 2, root: ROOT, operators, revoked: ["olaf"] });
+
+/** Ids of commands, and whether somebody whom the site knows signed it. Null: no command. */
+export function authenticity(payload: Uint8Array): { readonly id: string; readonly known: boolean } | null {
+  const envelope = decodeEnvelope(Buffer.from(payload).toString("utf8"));
+  const decoded = envelope && decodeCommand(envelope.body);
+  if (envelope === null || decoded?.ok !== true) return null;
+  const signers = envelope.sigs.map((one) => SITE_KEYS.verify(envelope.body, one, NAMESPACES.command));
+  return { id: decoded.command.id, known: signers.some((one) => one !== null && FINGERPRINTS.has(one)) };
+}
 
 export const maySwitch = (by: string): boolean => by === "alice" || by === "ada" || by === "olaf";
 

@@ -43,7 +43,7 @@ export class Properties {
     this.operators = operators;
   }
 
-  private problem(text: string): void {
+  problem(text: string): void {
     if (this.problems.length < 20) this.problems.push(`${text} (at ${this.world.time.nowMs} ms)`);
   }
 

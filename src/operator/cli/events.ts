@@ -145,7 +145,19 @@ function recordsOf(message: { topic: string; payload: Uint8Array }): Json[] {
 }
 
 function lineOf(record: Json, clocks: readonly ClockAt[]): string {
-  const { seq, boot, mono, kind, reply: _, intent, ...rest } = record;
+  // Evidence is for `towpath audit`; a person reads what was decided.
+  const {
+    seq,
+    boot,
+    mono,
+    kind,
+    reply: _,
+    prev: _prev,
+    signed: _signed,
+    document: _document,
+    intent,
+    ...rest
+  } = record;
   const clock = clocks.find((one) => one.boot === boot);
   const time =
     clock === undefined ? `boot ${boot} +${mono} ms` : new Date(clock.wall + (Number(mono) - clock.mono)).toISOString();
