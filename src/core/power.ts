@@ -32,7 +32,7 @@ type Select = Extract<Command, { kind: "select" }>;
 type Operate = Extract<Command, { kind: "operate" }>;
 
 /** A person selects a few times a minute, a script some hundred at once; the ledger keeps a day of more than that. */
-const SELECTS: Limit = { burst: 600, everyMs: 3_000 };
+const SELECTS: Limit = { burst: 600, everyMs: 6_000 };
 
 export function onSelect(turn: Turn, event: Arrived, command: Select): void {
   const sender = senderOf(turn.state, event);

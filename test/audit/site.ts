@@ -77,13 +77,16 @@ export class AuditedSite {
   readonly answers: { body: Answer; envelope: Envelope }[] = [];
   private readonly lines: Record<number, boolean> = { 1: false, 2: false, 3: false, 4: true, 5: false };
 
-  constructor() {
+  private readonly ledgerBytes: number;
+
+  constructor(ledgerBytes = 4 * 1024 * 1024) {
+    this.ledgerBytes = ledgerBytes;
     this.store = this.open();
     this.start();
   }
 
   private open(): JournalStore {
-    return new JournalStore(this.disk, { captureBytes: 256 * 1024, ledgerBytes: 4 * 1024 * 1024 }, () =>
+    return new JournalStore(this.disk, { captureBytes: 256 * 1024, ledgerBytes: this.ledgerBytes }, () =>
       Buffer.alloc(8),
     );
   }
@@ -222,7 +225,7 @@ export class AuditedSite {
   }
 
   /** As `towpath audit export` takes it: the records, and the site's signed answer about the last of them. */
-  async export(last = 1_000): Promise<string> {
+  async export(last = 100): Promise<string> {
     const { id } = await this.send("alice", { kind: "read", args: { console: null, last } });
     const head = this.answerTo(id)?.envelope ?? null;
     return exportText({ fleet: "acme", site: "one", key: publicKeyOf("site") }, this.records(), head);

@@ -6,7 +6,7 @@ import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
 import { checkpointBody, textHash } from "../../src/protocol/ledger-chain.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 import { beliefs, mutate } from "./mutate.ts";
-import { type AuditedSite, busyDay, fingerprintOfKey, keyOf, publicKeyOf, signedBy, trustOf } from "./site.ts";
+import { AuditedSite, busyDay, fingerprintOfKey, keyOf, publicKeyOf, signedBy, trustOf } from "./site.ts";
 
 type Json = Record<string, unknown>;
 
@@ -87,6 +87,15 @@ describe("an export of a ledger", () => {
     expect(report.notes.join()).toContain(`unproven: what stands after #${report.proven}`);
   });
 
+  it("of which a record was changed is proven to the checkpoint before that, and no further", async () => {
+    const lines = (await wholeDay).split("\n");
+    const at = lines.findIndex((line) => line.includes('"kind":"locked"'));
+    const checkpoint = lines.findLastIndex((line, index) => index < at && line.includes('"kind":"checkpoint"'));
+    const report = judge(lines.map((line, index) => (index === at ? line.replace("works", "slept") : line)).join("\n"));
+    expect(report.problems.map((one) => one.seq)).toEqual([at, at + 1, null]);
+    expect(report.proven).toBe(checkpoint - 1);
+  });
+
   it("whose begin was overwritten is whole when the trust of then is given, and that is told", async () => {
     const records = (await recordsOf()).slice(3);
     const text = lying(records);
@@ -96,6 +105,20 @@ describe("an export of a ledger", () => {
     expect(without.notes.join(" ")).toContain("which trust was in force at #4 is not in the file");
     // Not the selection before it, which lies before the begin; only what comes in the same minute may lack it.
     expect(judge(lying((await recordsOf()).slice(4)), { trust: [trustOf(1)] }).ok).toBe(true);
+  });
+
+  it("of a full ring, over many restarts, is one chain from the oldest record that is left", async () => {
+    const site = new AuditedSite(512 * 1024);
+    for (let round = 0; round < 16; round++) {
+      site.start();
+      for (let count = 0; count < 15; count++) await site.order("alice", "on", "nas1");
+      await site.pass(60_000);
+    }
+    const report = judge(await site.export(), { trust: [trustOf(1)] });
+    expect(report).toMatchObject({ ok: true, problems: [] });
+    expect(report.from).toBeGreaterThan(100);
+    expect(report.records).toBeGreaterThan(300);
+    expect(report.notes.join()).toContain(`the ledger begins at #${report.from}`);
   });
 
   it("whose first trust other roots signed is not believed", async () => {

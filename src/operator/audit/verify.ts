@@ -33,7 +33,7 @@ export interface Report {
   readonly records: number;
   readonly from: number | null;
   readonly to: number | null;
-  /** The last record that a signature of the site covers. */
+  /** The last record of those that the site's signatures cover without a break from the first. */
   readonly proven: number | null;
   /** Whether the site's key was known from elsewhere. */
   readonly verified: boolean;
@@ -60,6 +60,7 @@ class Audit {
   /** Hash of each record's text, by its number. */
   private readonly hashes = new Map<number, string>();
   private proven: number | null = null;
+  private broken = false;
   private start: number | null = null;
   private readonly read: Export;
   private readonly beliefs: Beliefs;
@@ -117,6 +118,7 @@ class Audit {
       const text = this.read.records[index] ?? "";
       const sha256 = textHash(text);
       if (record === null) {
+        this.broken = true;
         this.problem((before?.seq ?? 0) + 1, "is not a record of a ledger");
         before = { seq: (before?.seq ?? 0) + 1, sha256 };
         return;
@@ -147,12 +149,14 @@ class Audit {
   }
 
   private link(record: Judged, before: { seq: number; sha256: string } | null): void {
+    const known = this.problems.length;
     if (before === null) {
       if (record.seq === 1 && record.prev !== GENESIS) this.problem(1, "is not the first record of a ledger");
-      return;
+    } else {
+      if (record.seq !== before.seq + 1) this.problem(record.seq, `follows #${before.seq}`);
+      if (record.prev !== before.sha256) this.problem(record.seq, `does not hang on #${before.seq} as it stands here`);
     }
-    if (record.seq !== before.seq + 1) this.problem(record.seq, `follows #${before.seq}`);
-    if (record.prev !== before.sha256) this.problem(record.seq, `does not hang on #${before.seq} as it stands here`);
+    if (this.problems.length > known) this.broken = true;
   }
 
   private checkpoint(record: JudgedOf<"checkpoint">, first: Judged | null): string | null {
@@ -168,7 +172,7 @@ class Audit {
     if (first !== null && body.seq < first.seq)
       return body.seq < first.seq - 1 || body.sha256 === first.prev ? null : `it signed another #${body.seq}`;
     if (this.hashes.get(body.seq) !== body.sha256) return `it signed another #${body.seq}`;
-    this.proven = Math.max(this.proven ?? 0, body.seq);
+    if (!this.broken) this.proven = body.seq;
     return null;
   }
 
@@ -187,8 +191,8 @@ class Audit {
       body.to === last + 1 &&
       from >= 0 &&
       body.sha256 === textHash(records.slice(from).join("\n"));
-    if (good) this.proven = last;
-    else this.problem(null, "the head is not the site's signature over the last records");
+    if (good && !this.broken) this.proven = last;
+    if (!good) this.problem(null, "the head is not the site's signature over the last records");
   }
 
   private signedBySite({ body, sigs }: Envelope): boolean {
