@@ -130,10 +130,13 @@ export function createReader(options: ReaderOptions): Reader {
     const taken = parsed.slice(0, fitting(records, READ_LIMIT));
     publish(via, topicText(options.root, { name: "up/event" }), Buffer.from(JSON.stringify({ records: taken })));
     const more = taken.length < parsed.length || (all === null && records.length === RECORDS_LIMIT);
+    // Whoever has all to the end can tell by it whether the begin is missing, or was overwritten.
+    const oldest = more ? [] : await journal.readLedger(0, Number.MAX_SAFE_INTEGER, 1);
     return {
       ok: true,
       // The records are not signed, this answer is.
       detail: {
+        ...(oldest[0] !== undefined && { first: (JSON.parse(oldest[0]) as { seq: number }).seq }),
         sha256: recordsDigest(taken),
         from: taken[0]?.seq ?? 0,
         to: (taken.at(-1)?.seq ?? -1) + 1,

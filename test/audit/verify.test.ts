@@ -11,7 +11,7 @@ import { AuditedSite, busyDay, fingerprintOfKey, keyOf, publicKeyOf, signedBy, t
 type Json = Record<string, unknown>;
 
 const siteDay = busyDay();
-const wholeDay = siteDay.then((site) => site.export());
+const wholeDay = siteDay.then((site) => site.export(10));
 const judge = (text: string, more: Partial<Beliefs> = {}) => verifyExport(Buffer.from(text), { ...beliefs, ...more });
 
 const signSite = (body: Uint8Array) => ({ body, sigs: [signEd25519(keyOf("site"), body, NAMESPACES.site)] });
@@ -41,7 +41,7 @@ function lying(records: readonly Json[]): string {
   const [first, last] = [Number(records[0]?.seq), Number(records.at(-1)?.seq)];
   const topic = `${siteRoot("acme", "one")}/up/reply`;
   const sha256 = textHash(texts.join("\n"));
-  const body = Buffer.from(JSON.stringify({ sha256, from: first, to: last + 1, phase: "result", topic }));
+  const body = Buffer.from(JSON.stringify({ sha256, first, from: first, to: last + 1, phase: "result", topic }));
   return exportText({ fleet: "acme", site: "one", key: publicKeyOf("site") }, texts, signSite(body));
 }
 
@@ -92,7 +92,7 @@ describe("an export of a ledger", () => {
     const at = lines.findIndex((line) => line.includes('"kind":"locked"'));
     const checkpoint = lines.findLastIndex((line, index) => index < at && line.includes('"kind":"checkpoint"'));
     const report = judge(lines.map((line, index) => (index === at ? line.replace("works", "slept") : line)).join("\n"));
-    expect(report.problems.map((one) => one.seq)).toEqual([at, at + 1, null]);
+    expect(report.problems.map((one) => one.seq)).toEqual([at, at + 1]);
     expect(report.proven).toBe(checkpoint - 1);
   });
 
@@ -119,6 +119,15 @@ describe("an export of a ledger", () => {
     expect(report.from).toBeGreaterThan(100);
     expect(report.records).toBeGreaterThan(300);
     expect(report.notes.join()).toContain(`the ledger begins at #${report.from}`);
+  });
+
+  it("whose begin somebody cut off is told from one that was overwritten", async () => {
+    const [header = "", ...lines] = (await wholeDay).split("\n");
+    const report = judge([header, ...lines.slice(1)].join("\n"));
+    expect(report.ok).toBe(false);
+    expect(report.problems).toEqual([
+      { seq: 2, what: "the site still had #1 and what follows: the begin was cut off" },
+    ]);
   });
 
   it("whose first trust other roots signed is not believed", async () => {

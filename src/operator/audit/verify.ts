@@ -190,9 +190,15 @@ class Audit {
       body.phase === "result" &&
       body.to === last + 1 &&
       from >= 0 &&
+      typeof body.first === "number" &&
       body.sha256 === textHash(records.slice(from).join("\n"));
-    if (good && !this.broken) this.proven = last;
-    if (!good) this.problem(null, "the head is not the site's signature over the last records");
+    if (good && !this.broken && judged[0] && Number(body.first) >= judged[0].seq) this.proven = last;
+    if (!good) return this.problem(null, "the head is not the site's signature over the last records");
+    const begin = judged[0]?.seq ?? 0;
+    // While it was read, the ring may have gone on; never may less be here than the site still had.
+    if (Number(body.first) < begin)
+      return this.problem(begin, `the site still had #${body.first} and what follows: the begin was cut off`);
+    if (!this.broken) this.proven = last;
   }
 
   private signedBySite({ body, sigs }: Envelope): boolean {
