@@ -3,6 +3,7 @@ import { publicKeyLine, signEd25519, verifySignature } from "../../src/access/ss
 import { createMemoryDisk } from "../../src/disk/memory-disk.ts";
 import { JournalStore } from "../../src/journal/store.ts";
 import { createReader } from "../../src/link/reader.ts";
+import type { Message } from "../../src/link/transport.ts";
 import type { Verify } from "../../src/operator/audit/authority.ts";
 import { exportText, plainKey } from "../../src/operator/audit/export-file.ts";
 import { decodeEnvelope, type Envelope, encodeEnvelope, NAMESPACES, parseJson } from "../../src/protocol/envelope.ts";
@@ -172,7 +173,11 @@ export class AuditedSite {
     });
   }
 
+  /** Everything that it publishes. */
+  onMessage: (message: Message) => void = () => undefined;
+
   private heard(topic: string, payload: Uint8Array): void {
+    this.onMessage({ topic, payload, retained: false, oversized: false });
     if (!topic.endsWith("/up/reply")) return;
     const envelope = decodeEnvelope(Buffer.from(payload).toString("utf8"));
     if (envelope !== null) this.answers.push({ body: parseJson(envelope.body) as Answer, envelope });

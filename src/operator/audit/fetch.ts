@@ -25,15 +25,14 @@ interface Page {
 }
 
 const ANSWER_MS = 20_000;
-const STRAGGLERS_MS = 3_000;
 const BUSY_MS = 500;
-const TRIES = 10;
+const PATIENCE = { tries: 10, stragglersMs: 3_000 };
 
-export async function fetchLedger(client: Client, who: Who | null): Promise<Fetched | Failed> {
+export async function fetchLedger(client: Client, who: Who | null, patience = PATIENCE): Promise<Fetched | Failed> {
   const records: string[] = [];
   let head: Envelope | null = null;
   for (let from = 0; ; ) {
-    const page = await pageWhenFree(client, who, from);
+    const page = await pageWhenFree(client, who, from, patience);
     if ("why" in page) return page;
     if (page.texts.length === 0) return { records, head };
     records.push(...page.texts);
@@ -44,10 +43,15 @@ export async function fetchLedger(client: Client, who: Who | null): Promise<Fetc
 }
 
 /** Others may be reading as well, and a link may lose what is not signed. */
-async function pageWhenFree(client: Client, who: Who | null, from: number): Promise<Page | Failed> {
+async function pageWhenFree(
+  client: Client,
+  who: Who | null,
+  from: number,
+  { tries: most, stragglersMs }: typeof PATIENCE,
+): Promise<Page | Failed> {
   let last: Page | Failed = { why: "silent" };
-  for (let tries = 0; tries < TRIES; tries++) {
-    last = await pageOf(client, who, from);
+  for (let tries = 0; tries < most; tries++) {
+    last = await pageOf(client, who, from, stragglersMs);
     if (!("why" in last) || last.why === "silent") return last;
     if (last.why === "refused" && last.reply.code !== "read.too-many") return last;
     await sleep(BUSY_MS);
@@ -55,7 +59,7 @@ async function pageWhenFree(client: Client, who: Who | null, from: number): Prom
   return last;
 }
 
-async function pageOf(client: Client, who: Who | null, from: number): Promise<Page | Failed> {
+async function pageOf(client: Client, who: Who | null, from: number, stragglersMs: number): Promise<Page | Failed> {
   const heard = new Map<number, string>();
   const answers = new Map<string, Envelope>();
   const stop = client.onMessage((message) => {
@@ -75,7 +79,7 @@ async function pageOf(client: Client, who: Who | null, from: number): Promise<Pa
         const { body, sigs } = answer;
         return { reply, envelope: { body, sigs }, texts };
       }
-      if (waited >= STRAGGLERS_MS) return { why: "unlike" };
+      if (waited >= stragglersMs) return { why: "unlike" };
       await sleep(50);
     }
   } finally {
