@@ -39,6 +39,8 @@ export const SECOND_TRUST = trustText({ fleet: "sim", epoch: 2, root: ROOT, oper
 export function authenticity(payload: Uint8Array): { readonly id: string; readonly known: boolean } | null {
   const envelope = decodeEnvelope(Buffer.from(payload).toString("utf8"));
   const decoded = envelope && decodeCommand(envelope.body);
+  // Bent so that it is no command any more: nobody looks at whose it was.
+  if (decoded?.ok === false && decoded.id !== null) return { id: decoded.id, known: false };
   if (envelope === null || decoded?.ok !== true) return null;
   const signers = envelope.sigs.map((one) => SITE_KEYS.verify(envelope.body, one, NAMESPACES.command));
   return { id: decoded.command.id, known: signers.some((one) => one !== null && FINGERPRINTS.has(one)) };
