@@ -18,6 +18,11 @@ const PROGRAMS = {
     python3: "python3",
     mosquitto: "mosquitto",
     "dpkg-deb": "dpkg",
+    asciinema: "asciinema",
+    faketime: "faketime",
+    "mkfs.ext4": "e2fsprogs",
+    mount: "mount",
+    prlimit: "util-linux",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",

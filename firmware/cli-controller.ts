@@ -40,6 +40,7 @@ function check(args: CliArgs, configFile: string, insecureLab: boolean): number 
   if (args.json) print(jsonText(report));
   else {
     for (const line of problemLines(report.problems)) note(`${paint("red", "problem")}: ${line}`);
+    for (const line of report.warnings) note(`${paint("yellow", "warning")}: ${line}`);
     if (flag(args, "boot-pins")) return bootPinsOf(report);
     if (report.ok) print(`${configFile}: ${paint("green", "ok")}`);
     for (const [name, { off, booting, crashed, rebooting }] of Object.entries(report.outlets)) {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { loadSiteKey } from "../src/access/site-key.ts";
 import { signEd25519 } from "../src/access/sshsig.ts";
 import type { ConsoleConfig, SiteConfig } from "../src/config/config.ts";
-import { type Capture, createCapture, rxTrack } from "../src/console/capture.ts";
+import { type Capture, createCapture, rxTrack, txTrack } from "../src/console/capture.ts";
 import { createLocator, type Locator } from "../src/console/locator.ts";
 import type { Port } from "../src/console/port.ts";
 import { createSweeper, type Sweeper } from "../src/console/sweeper.ts";
@@ -13,30 +13,32 @@ import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
 import { inputOf } from "../src/core/plan.ts";
-import { writeWhole } from "../src/disk/disk.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import { createLink, type Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
+import type { Shipper } from "../src/link/shipper.ts";
 import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
 import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
-import { createRelayBank, type Lines, type RelayBank } from "../src/power/bank.ts";
+import { createRelayBank, type Lines } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
-import { nextStart, recoverChain, recoverDurable } from "../src/site/recover.ts";
+import { nextStart, recoverChain, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
+import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
+import { edgesOf } from "./site-edges.ts";
 import { StartRefused } from "./start-refused.ts";
-import { keepTrust, loadTrust, storedTrust, verifier } from "./trust-file.ts";
+import { keepTrust, loadTrust, verifier } from "./trust-file.ts";
 
 /** The only file that picks real edges: one site from its config, running. */
 
@@ -87,6 +89,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const journal = await openJournal(journalOptions(config), {
     onFinished: (token, ok) => emit({ type: "append-finished", token, ok }),
     onStorage: (state, detail) => emit({ type: "storage-changed", state, detail }),
+    onNote: (code, detail) => log({ level: "warn", code, detail }),
     onLost: options.fatal,
   });
   const durable = recoverDurable(journal.recovered);
@@ -120,23 +123,35 @@ export async function startController(options: ComposeOptions): Promise<Controll
     socket: config.socket,
     random: Math.random,
     receive: (message) => site?.receive(message),
-    emit,
+    emit: (event) => {
+      if (event.connection !== "local") shipper.connection(event.state);
+      emit(event);
+    },
+    room: () => shipper.room(),
   });
+  const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
     journal,
     boot,
     monoMs,
-    publish: (to, topic, payload) => link.publish({ to, topic, payload, retained: false }),
+    publish: (to, topic, payload, settled) =>
+      link.publish({ to, topic, payload, retained: false, ...(settled && { settled }) }),
     emit,
     watched: (untilMs) => journal.watched(untilMs),
+    shipped: {
+      watchBegun: (via, console) => via !== "local" && shipper.watchBegun(console),
+      watchSent: (via, console, from, to) => via !== "local" && shipper.watchSent(console, from, to),
+    },
   });
-  const sweeper = createSweeper();
+  const sweeper = createSweeper(() => capture.behind());
   const locator = createLocator(monoMs, machineFiles());
   const life = watchLife(config.plan, monoMs, emit);
-  const capture = captureOf({ config, simulated, journal, store, sweeper, locator, boot, life, emit });
+  const capture: Capture = captureOf({
+    ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, life, emit },
+  });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader, simulated, emit }),
+    edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -184,12 +199,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
       storageDegraded: () => running.state().storage.state === "degraded",
     }),
     async stop() {
-      running.emit({ type: "stopping", towards: shuttingDown() });
       clearInterval(clockTimer);
       machine.stop();
       life.stop();
       reader.stop();
+      shipper.stop();
       await capture.stop();
+      emit({ type: "stopping", heads: capture.heads(), towards: shuttingDown() });
       await link.stop();
       running.stop();
       board?.stop();
@@ -214,7 +230,9 @@ function journalOptions(config: SiteConfig): Parameters<typeof openJournal>[0] {
   return {
     folder: join(config.data, "journal"),
     ...config.journal,
-    tracks: config.consoles.map(({ name }) => rxTrack(name)),
+    tracks: config.consoles.flatMap(({ name, capture }) =>
+      capture === "rx" ? [rxTrack(name)] : [rxTrack(name), txTrack(name)],
+    ),
   };
 }
 
@@ -257,10 +275,22 @@ function telemetryOf(
   return { to: "all", topic, payload, retained: false };
 }
 
+/** Who is watched is read at once. */
+function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
+  return {
+    perform(effect) {
+      if (effect.type === "watch") capture.watch(effect.console, effect.untilMs);
+      reader.perform(effect);
+    },
+  };
+}
+
 interface CaptureParts {
   readonly config: SiteConfig;
   readonly simulated: SimulatedSite | null;
   readonly journal: Journal;
+  readonly shipper: Shipper;
+  readonly durable: Durable;
   readonly store: FdStore;
   readonly sweeper: Sweeper;
   readonly locator: Locator;
@@ -270,16 +300,19 @@ interface CaptureParts {
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, boot, life, emit } = parts;
+  const { config, journal, shipper, durable, boot, life, emit } = parts;
+  const { tracks, records } = journal.recovered;
   return createCapture({
-    ports: config.consoles.map((console) => ({ name: console.name, port: portOf(console, parts) })),
+    ports: config.consoles.map((one) => ({ name: one.name, port: portOf(one, parts), tx: one.capture === "rx+tx" })),
     boot,
-    heads: journal.recovered.tracks,
+    before: durable.start === 0 ? null : { boot: durable.boot, heads: tracks, stopped: stoppedAt(records) },
     monoMs,
-    append(items, urgent) {
+    append: (items, urgent) => {
       life.spoke(items);
       journal.appendCapture(items, urgent, monoMs());
+      shipper.captured(items, urgent);
     },
+    written: journal.ping,
     emit,
   });
 }
@@ -291,61 +324,13 @@ function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: 
     return simulated.port(port.sim);
   }
   const keeper = keeperOf(store, console);
-  return createTtyPort({ locate: () => locator.locate(port), baudRate, framing, flow, keeper }, sweeper);
+  return createTtyPort({ locate: (haste) => locator.locate(port, haste), baudRate, framing, flow, keeper }, sweeper);
 }
 
 /** The name holds the settings: a terminal that was kept with others is opened anew. */
-function keeperOf(store: FdStore, { name, ...settings }: ConsoleConfig): Keeper {
+function keeperOf(store: FdStore, { name, ship: _, capture: __, ...settings }: ConsoleConfig): Keeper {
   const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
-}
-
-interface Parts {
-  readonly config: SiteConfig;
-  readonly journal: Journal;
-  readonly bank: RelayBank;
-  readonly link: Link;
-  readonly reader: Edges["reader"];
-  readonly simulated: SimulatedSite | null;
-  readonly emit: (event: Event) => void;
-}
-
-function edgesOf({ config, journal, bank, link, reader, simulated, emit }: Parts): Edges {
-  return {
-    journal: {
-      perform({ records, durable, sync, token }, texts) {
-        const lines = records.map(({ seq, boot, mono }, index) => ({ seq, boot, mono, json: texts[index] ?? "" }));
-        journal.appendLedger(lines, JSON.stringify(durable), sync, token);
-      },
-    },
-    relays: {
-      perform({ token, relay, energised }) {
-        const result = bank.set(relay, energised);
-        setImmediate(() => emit({ type: "relay-driven", token, ...result }));
-      },
-    },
-    trust: {
-      perform({ token, envelope }) {
-        let ok = true;
-        try {
-          writeWhole(storedTrust(config), envelope);
-        } catch {
-          ok = false;
-        }
-        setImmediate(() => emit({ type: "trust-stored", token, ok }));
-      },
-    },
-    reader,
-    faults: simulated && {
-      perform({ token, subject, fault }) {
-        const refused = simulated.fault(subject, fault);
-        setImmediate(() =>
-          emit({ type: "fault-set", token, ok: refused === null, detail: refused ?? `${subject}: ${fault}` }),
-        );
-      },
-    },
-    link,
-  };
 }
 
 /** Inputs that an outlet observes: told as they stand, then at each change. */

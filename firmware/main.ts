@@ -2,6 +2,7 @@ import { MOMENTS, type Moment, outletWhile } from "../src/config/board.ts";
 import { bootPins } from "../src/config/boot-pins.ts";
 import type { Problem } from "../src/config/config.ts";
 import { scanAdapters } from "../src/console/adapters.ts";
+import { tooManyPorts } from "../src/console/port-limits.ts";
 import type { Code } from "../src/core/codes.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
 import type { LogLine } from "../src/site/edges.ts";
@@ -31,12 +32,14 @@ export interface CheckReport {
   readonly outlets: Readonly<Record<string, Readonly<Record<Moment, string>>>>;
   /** What belongs into the Pi's config.txt for these outlets; empty where nothing does. */
   readonly bootPins: string;
+  /** What is allowed and may still go wrong on this machine. */
+  readonly warnings: readonly string[];
 }
 
 /** Reads and checks, makes nothing. */
 export function checkSite(configFile: string, insecureLab: boolean): CheckReport {
   const loaded = loadConfig(configFile, { insecureLab, mayFallBack: false });
-  if (!loaded.ok) return { ok: false, problems: loaded.problems, outlets: {}, bootPins: "" };
+  if (!loaded.ok) return { ok: false, problems: loaded.problems, outlets: {}, bootPins: "", warnings: [] };
   const { config } = loaded;
   const wrong = trustFileProblem(config);
   if (wrong !== null) {
@@ -45,18 +48,26 @@ export function checkSite(configFile: string, insecureLab: boolean): CheckReport
       what: `${config.trustFile} ${wrong}`,
       todo: "Make it with `towpath trust init` and `towpath trust sign`.",
     };
-    return { ok: false, problems: [problem], outlets: {}, bootPins: "" };
+    return { ok: false, problems: [problem], outlets: {}, bootPins: "", warnings: [] };
   }
   const files = machineFiles();
   const shared = sharedPortProblems(boundPorts(config, scanAdapters(files), files));
-  if (shared.length > 0) return { ok: false, problems: shared, outlets: {}, bootPins: "" };
+  if (shared.length > 0) return { ok: false, problems: shared, outlets: {}, bootPins: "", warnings: [] };
   const outlets = Object.values(config.plan.outlets).flatMap(({ name, contact, relay }) => {
     const onBoard = config.board.relays[relay];
     if (onBoard === undefined) return [];
     return [[name, Object.fromEntries(MOMENTS.map((moment) => [moment, outletWhile(onBoard, contact, moment)]))]];
   });
   const used = Object.values(config.plan.outlets).map(({ relay }) => relay);
-  return { ok: true, problems: [], outlets: Object.fromEntries(outlets), bootPins: bootPins(config.board, used) };
+  const real = config.consoles.filter(({ port }) => !("sim" in port)).length;
+  const crowded = tooManyPorts(files.read("/proc/device-tree/model"), real);
+  return {
+    ok: true,
+    problems: [],
+    outlets: Object.fromEntries(outlets),
+    bootPins: bootPins(config.board, used),
+    warnings: crowded === null ? [] : [crowded],
+  };
 }
 
 export async function runController(args: ControllerArgs): Promise<Controller> {

@@ -15,6 +15,17 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     summary: "a site's ledger as evidence: export it, verify it offline",
     load: () => import("./operator/cli/audit.ts"),
   },
+  collect: {
+    summary: "the receiving side: store what sites ship, and say what is missing",
+    load: async () => {
+      const [{ collectCommand }, { lockFile }, { notify }] = await Promise.all([
+        import("./operator/cli/collect.ts"),
+        import("./linux/flock.ts"),
+        import("./linux/notify.ts"),
+      ]);
+      return { command: collectCommand({ lockFile, notify }) };
+    },
+  },
   trust: {
     summary: "who may do what: init, add, role, revoke, site, sign, push, show",
     load: () => import("./operator/cli/trust.ts"),
@@ -24,7 +35,13 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     load: () => import("./operator/cli/journal.ts"),
   },
   sim: { summary: "faults of a simulated site, over its local socket", load: () => import("./operator/cli/sim.ts") },
-  controller: { summary: "run or check one site", load: () => import("../firmware/cli-controller.ts") },
+  controller: {
+    summary: "run or check one site",
+    load: async () => {
+      await import("../firmware/small-heap.ts");
+      return import("../firmware/cli-controller.ts");
+    },
+  },
   ports: {
     summary: "the serial adapters of this machine, and how to name them",
     load: () => import("../firmware/cli-ports.ts"),

@@ -29,9 +29,10 @@ const RULES: Record<string, Rule> = {
   console: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["serialport"], node: "all" },
   link: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["mqtt", "aedes"], node: "all" },
   access: { may: ["core", "protocol", "disk"], types: EDGES, node: "all" },
+  collect: { may: ["core", "protocol", "access", "link", "disk"], packages: ["zod"], node: "all" },
   // The journal and the site's recovery: a dead site's card is read with the operator's own command.
   operator: {
-    may: ["core", "protocol", "access", "link", "disk", "journal", "site"],
+    may: ["core", "protocol", "access", "link", "disk", "journal", "site", "collect"],
     packages: ["yaml", "zod"],
     node: "all",
   },

@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import { isMap, isPair, isScalar, parseDocument } from "yaml";
 import type { ZodError } from "zod";
 import type { DevicePlan, Observe, OutletPlan, SitePlan } from "../core/plan.ts";
+import { type Access, accessOf } from "./access.ts";
 import { type Board, readBoard } from "./board.ts";
 import { poweredBy, referenceProblems } from "./references.ts";
 import { type RawConsole, type RawSite, siteSchema } from "./schema.ts";
 import type { Framing } from "./units.ts";
+import { type Uplinks, uplinksOf } from "./uplinks.ts";
 
 /** `site.yaml` to a checked site. Every problem at once, each with its place and what to do about it. */
 
@@ -23,6 +25,9 @@ export interface ConsoleConfig {
   readonly baudRate: number;
   readonly framing: Framing;
   readonly flow: "none" | "rtscts" | "xonxoff";
+  readonly ship: RawConsole["ship"];
+  /** Whether what is typed is recorded beside what the console says. */
+  readonly capture: "rx" | "rx+tx";
 }
 
 export interface SiteConfig {
@@ -41,6 +46,8 @@ export interface SiteConfig {
     readonly key?: string | undefined;
   };
   readonly consoles: readonly ConsoleConfig[];
+  readonly uplinks: Uplinks;
+  readonly access: Access;
 }
 
 export type Checked = { ok: true; config: SiteConfig } | { ok: false; problems: readonly Problem[] };
@@ -226,10 +233,6 @@ function notYet(raw: RawSite): Problem[] {
     ["access.forwards", (raw.access?.forwards.length ?? 0) > 0, "forwards"],
     ["access.listeners", (raw.access?.listeners.length ?? 0) > 0, "network listeners"],
   ];
-  for (const [name, console] of Object.entries(raw.consoles)) {
-    later.push([`consoles.${name}.ship`, console.ship === "always", "shipping without a watcher"]);
-    later.push([`consoles.${name}.capture`, console.capture === "rx+tx", "capturing what is typed"]);
-  }
   return later.flatMap(([where, present, what]) =>
     present ? [{ where, what: `not yet: ${what}`, todo: "Take it out until a version that has it." }] : [],
   );
@@ -252,10 +255,12 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
-    consoles: Object.entries(raw.consoles).map(([name, { port, baudRate, framing, flow }]): ConsoleConfig => {
-      const absolute = "path" in port ? { path: resolve(port.path) } : port;
-      return { name, port: absolute, baudRate, framing, flow };
+    consoles: Object.entries(raw.consoles).map(([name, { port, ...settings }]): ConsoleConfig => {
+      const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
+      return { name, port: absolute, ...settings };
     }),
+    uplinks: uplinksOf(raw.uplinks),
+    access: accessOf(raw.access),
   };
 }
 

@@ -10,7 +10,7 @@ interface Part {
 
 /** A port as the config names it. */
 export type PortBinding =
-  | { readonly path: string }
+  | { readonly path: string; readonly usb?: string | undefined; readonly serial?: string | undefined }
   | ({ readonly usb: string; readonly serial?: string | undefined } & Part)
   | ({ readonly hub: string; readonly usb?: string | undefined } & Part);
 
@@ -26,7 +26,7 @@ export interface NotLocated {
 type UsbAdapter = Adapter & { readonly usb: UsbIdentity };
 
 export function resolvePort(port: PortBinding, adapters: readonly Adapter[]): Located {
-  if ("path" in port) return byPath(port.path, adapters);
+  if ("path" in port) return byPath(port, adapters);
   const onUsb = adapters.filter(isUsb);
   return "hub" in port ? byHub(port, onUsb) : bySerial(port, onUsb);
 }
@@ -65,7 +65,16 @@ export function portYaml(port: PortBinding): string {
 }
 
 /** A path is taken as it is, but for udev's links by identity: of two twins they name whichever came last. */
-function byPath(path: string, adapters: readonly Adapter[]): Located {
+function byPath(port: Extract<PortBinding, { path: string }>, adapters: readonly Adapter[]): Located {
+  const { path } = port;
+  if (port.usb !== undefined || port.serial !== undefined) {
+    const there = adapters.find((one) => one.node === path || one.byId.includes(path) || one.byPath.includes(path));
+    if (there === undefined) return missing(`no adapter is plugged in at ${path}`);
+    const wanted = [port.usb, port.serial].filter(Boolean).join(" ");
+    const fits =
+      (port.usb ?? there.usb?.id) === there.usb?.id && (port.serial ?? there.usb?.serial) === there.usb?.serial;
+    if (!fits) return quarantined(strangerText(path, there.usb, wanted));
+  }
   const adapter = adapters.find((one) => one.byId.includes(path));
   const twins = adapter === undefined ? [] : twinsOf(adapter, adapters);
   return adapter === undefined || twins.length === 0
@@ -93,10 +102,14 @@ function byHub(port: Extract<PortBinding, { hub: string }>, adapters: UsbAdapter
   const expected = there.filter(({ usb }) => port.usb === undefined || usb.id === port.usb);
   if (expected.length > 0) return pick(port, expected, `adapter at ${place}`);
   const [{ usb: stranger }] = there as [UsbAdapter];
-  const name = stranger.product === null ? stranger.id : `${stranger.id} (${stranger.product})`;
-  return quarantined(
-    `at ${place} sits ${name}, not ${port.usb}: put the right adapter there, or correct usb: if the exchange was meant`,
-  );
+  return quarantined(strangerText(place, stranger, port.usb ?? ""));
+}
+
+function strangerText(place: string, stranger: UsbIdentity | null, wanted: string): string {
+  const serial = wanted.includes(" ") ? stranger?.serial : null;
+  const known = [stranger?.id, serial, stranger?.product && `(${stranger.product})`].filter(Boolean);
+  const name = known.length === 0 ? "a UART of the board" : known.join(" ");
+  return `at ${place} sits ${name}, not ${wanted}: put the right adapter there, or correct usb: if the exchange was meant`;
 }
 
 /** One of those that fit by name: its interface must decide, and nothing else may fit. */

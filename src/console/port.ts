@@ -3,18 +3,25 @@ import type { Code } from "../core/codes.ts";
 /** A port: where the bytes of one console come from. Real or simulated, it opens itself again when it returns. */
 export interface Port {
   start(events: PortEvents): void;
-  /** Bytes to the device; what a port that is down is given is lost, and the return value says so. */
-  write(bytes: Uint8Array): boolean;
+  /** Bytes to the device. How many it took: a port that is down takes none, and what it did not take is lost. */
+  write(bytes: Uint8Array): number;
   /** A BREAK of that length; false where the port is down or cannot. */
   sendBreak(ms: number): Promise<boolean>;
+  /** From now on bytes are told as soon as they come; without, some at a time. */
+  watch(on: boolean): void;
   stop(): Promise<void>;
 }
 
 export interface PortEvents {
+  /**
+   * Before the first bytes of each opening: whether the terminal was open all along, in somebody's keeping. Told once
+   * more where what is missing may also have come after bytes that were there already.
+   */
+  listening?(kept: boolean): void;
   up(): void;
   /** Told once per state: repeated tries that fail in the same way are silent. */
   down(code: Code, detail: string): void;
-  /** The bytes are the listener's to keep. */
+  /** Valid until the call returns. */
   data(bytes: Uint8Array): void;
   /** Here bytes may have been lost, nobody knows how many. */
   lost?(): void;

@@ -6,12 +6,12 @@ import { tryLock, unlock } from "../linux/flock.ts";
 import { hasSettings, makeRaw, mendEmptyReads, setBreak } from "../linux/tty.ts";
 import { createStatus } from "./line-status.ts";
 import type { Port, PortEvents } from "./port.ts";
-import { HANG_UP, readAvailable, type Sweeper } from "./sweeper.ts";
+import { HANG_UP, type Reading, readAvailable, type Sweeper } from "./sweeper.ts";
 
 /** A real terminal: configured through serialport, opened, kept and read by our own path. */
 export interface TtyOptions {
-  /** Where the terminal is now, or why it must not be opened. Asked before each try and while it is open. */
-  readonly locate: () => string | { readonly code: Code; readonly detail: string };
+  /** Where the terminal is now, or why it must not be opened. Asked before each try, in haste, and while it is open. */
+  readonly locate: (haste?: "haste") => string | { readonly code: Code; readonly detail: string };
   readonly baudRate: number;
   readonly framing: {
     readonly dataBits: 5 | 6 | 7 | 8;
@@ -32,24 +32,26 @@ export interface Keeper {
 
 const NO_KEEPER: Keeper = { take: () => null, put: () => undefined, remove: () => undefined };
 
-const RETRY_MS = 100;
-/** A port that is there and refuses is not knocked at ten times a second. */
+/** An adapter that returns is to be heard within 100 ms. */
+const RETRY_MS = 40;
+/** A port that is there and refuses is not knocked at that often... */
 const RETRY_REFUSED_MS = 1_000;
+/** ...nor told, until it has refused for so long: udev gives a new node to its group a moment after it is there. */
+const REFUSED_MS = 1_000;
 /** So often it is asked whether an open terminal is still the one that is meant. */
 const IDENTITY_MS = 2_000;
-/** What a terminal of Linux keeps for its reader, less its last byte (N_TTY_BUF_SIZE). */
-const KERNEL_BUFFER_BYTES = 4_095;
 /** So often the driver is asked what it counted. */
 const STATUS_MS = 1_000;
 
 interface Open {
   readonly path: string;
   readonly fd: number;
-  readonly remove: () => void;
+  reading: Reading;
   readonly timers: readonly NodeJS.Timeout[];
 }
 
-type Refusal = { readonly code: Code; readonly detail: string };
+/** `passing`: it may be a matter of a moment. */
+type Refusal = { readonly code: Code; readonly detail: string; readonly passing?: boolean };
 
 export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   const { keeper = NO_KEEPER } = options;
@@ -57,7 +59,9 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   let open: Open | null = null;
   let timer: NodeJS.Timeout | null = null;
   let told: string | null = null;
+  let refusedSinceMs: number | null = null;
   let stopped = false;
+  let watched = false;
   let opening: Promise<void> = Promise.resolve();
 
   const retry = (ms: number): void => {
@@ -67,7 +71,9 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     }, ms);
   };
 
-  const fail = ({ code, detail }: Refusal): void => {
+  const fail = ({ code, detail, passing = false }: Refusal): void => {
+    refusedSinceMs = passing ? (refusedSinceMs ?? performance.now()) : null;
+    if (refusedSinceMs !== null && performance.now() - refusedSinceMs < REFUSED_MS) return retry(RETRY_MS);
     if (told !== `${code} ${detail}`) events?.down(code, detail);
     told = `${code} ${detail}`;
     retry(code === "console.missing" ? RETRY_MS : RETRY_REFUSED_MS);
@@ -87,44 +93,53 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
 
   const serve = (path: string, fd: number): void => {
     told = null;
-    let remove = (): void => undefined;
-    const sweep = (): void => {
-      remove = sweeper.add(fd, { data: (bytes) => events?.data(bytes), hungUp });
+    refusedSinceMs = null;
+    const read = (): Reading => {
+      const reading = sweeper.add(fd, {
+        data: (bytes) => events?.data(bytes),
+        full: () => events?.lost?.(),
+        hungUp,
+      });
+      reading.watch(watched);
+      return reading;
     };
     const hungUp = (detail: string): void => {
-      if (detail === HANG_UP && mendEmptyReads(fd)) sweep();
+      if (detail === HANG_UP && open?.fd === fd && mendEmptyReads(fd)) open.reading = read();
       else lose({ code: "console.missing", detail });
     };
-    sweep();
     const status = createStatus(fd, (line) => events?.line?.(line));
     const timers = [setInterval(checkIdentity, IDENTITY_MS, path), setInterval(status, STATUS_MS)];
-    open = { path, fd, remove: () => remove(), timers };
+    open = { path, fd, reading: read(), timers };
     events?.up();
     status();
   };
 
   /** What the kernel kept for us. How many bytes, or why it cannot be read. */
-  const takeHeld = (fd: number): number | string => {
+  const takeHeld = (fd: number): { held: number; fault: string | null } => {
     let held = 0;
-    const fault = readAvailable(fd, Buffer.alloc(4096), 64, (bytes) => {
-      held += bytes.length;
-      events?.data(bytes);
+    const fault = readAvailable(fd, Buffer.alloc(8_192), 64, {
+      data(bytes) {
+        held += bytes.length;
+        events?.data(bytes);
+      },
+      full: () => events?.lost?.(),
     });
-    return fault ?? held;
+    return { held, fault };
   };
 
   const attempt = async (): Promise<void> => {
-    const path = nodeOf(options.locate());
+    const path = nodeOf(options.locate("haste"));
     if (typeof path !== "string") return fail(path);
     const kept = takeKept(path, keeper);
     const fd = kept ?? openRaw(path);
     if (typeof fd !== "number") return fail(fd);
-    const held = takeHeld(fd);
+    events?.listening?.(kept !== null);
+    const { held, fault } = takeHeld(fd);
     // A number keeps its settings until the next boot: where they fit, nothing is set and nothing flushed.
-    const ready = typeof held === "number" && hasSettings(fd, options);
+    const ready = fault === null && hasSettings(fd, options);
     const refused =
-      typeof held === "string"
-        ? { code: "console.missing" as const, detail: held }
+      fault !== null
+        ? { code: "console.missing" as const, detail: fault }
         : ready
           ? null
           : await configure(path, options);
@@ -133,8 +148,10 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
       keeper.remove();
       return refused === null || stopped ? undefined : fail(refused);
     }
-    // A full buffer has overflowed; and serialport flushes what came since it was emptied.
-    if (Number(held) >= KERNEL_BUFFER_BYTES || (!ready && Number(held) > 0)) events?.lost?.();
+    // serialport flushes what came since it was emptied. Where nothing was read, what a fresh opening declared says that.
+    if (!ready && (held > 0 || kept !== null)) events?.lost?.();
+    // What a pseudo terminal kept may be from before it was closed: then what is missing came after it.
+    else if (kept === null && held > 0) events?.listening?.(false);
     if (kept === null) keeper.put(fd);
     serve(path, fd);
   };
@@ -144,7 +161,7 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     open = null;
     if (was === null) return;
     for (const one of was.timers) clearInterval(one);
-    was.remove();
+    was.reading.remove();
     letGo(was.fd);
   };
 
@@ -154,12 +171,17 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
       opening = attempt();
     },
     write(bytes) {
-      if (open === null) return false;
+      if (open === null) return 0;
       try {
-        return writeSync(open.fd, bytes) === bytes.length;
+        return writeSync(open.fd, bytes);
       } catch {
-        return false;
+        // Full, as after an XOFF or without CTS, or gone: the next read tells which.
+        return 0;
       }
+    },
+    watch(on) {
+      watched = on;
+      open?.reading.watch(on);
     },
     async sendBreak(ms) {
       if (open === null) return false;
@@ -262,10 +284,12 @@ function rawRefusal(fd: number, path: string): Refusal | null {
 
 function openRefusal(path: string, code: string): Refusal {
   if (code === "EACCES")
-    return { code: "console.error", detail: `${path}: no permission (the group is usually dialout)` };
+    return { code: "console.error", detail: `${path}: no permission (the group is usually dialout)`, passing: true };
   if (code === "EPERM")
     return { code: "console.error", detail: `${path}: the service may not open it (DeviceAllow= in its unit)` };
   if (code === "EBUSY") return { code: "console.busy", detail: `${path} is held exclusively` };
+  if (code === "EMFILE" || code === "ENFILE")
+    return { code: "console.missing", detail: `${path}: too many open files (LimitNOFILE= in the unit)` };
   return { code: "console.missing", detail: `${path}: ${code}` };
 }
 

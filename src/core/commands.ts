@@ -5,7 +5,7 @@ import type { Command } from "./messages.ts";
 import { ownerOfConsole } from "./plan.ts";
 import { evidenceOf, refuse, type Sender, senderOf } from "./refusals.ts";
 import { pendingOf } from "./sequence.ts";
-import type { Asked, Turn } from "./state.ts";
+import type { Asked, SiteState, Turn } from "./state.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
 
@@ -69,12 +69,17 @@ export function onRead(turn: Turn, event: Arrived, command: Of<"read">): void {
   const { console } = command.args;
   if (refusedView(turn, event, console)) return;
   const sender = senderOf(turn.state, event);
-  if (console !== null && !turn.state.plan.consoles.includes(console))
+  if (console !== null && !isReadable(turn.state, console))
     return refuse(turn, sender, { code: "console.unknown", detail: console }, console);
   if (turn.state.asked.length >= READS_AT_ONCE)
     return refuse(turn, sender, { code: "read.too-many", detail: "" }, console ?? "");
   const token = ask(turn, sender, console ?? "");
   turn.effects.push({ type: "read-range", token, via: event.via, args: command.args });
+}
+
+/** Also one that left the config or has another name now: what it said is in the journal still. */
+function isReadable({ plan, tracks }: SiteState, console: string): boolean {
+  return plan.consoles.includes(console) || ["rx", "tx"].some((way) => Object.hasOwn(tracks, `${console}/${way}`));
 }
 
 function ask(turn: Turn, sender: Sender, target: string): number {
@@ -96,7 +101,15 @@ export function onRangeRead(turn: Turn, event: Extract<Event, { type: "range-rea
   if (!event.result.ok) return refuse(turn, sender, { code: event.result.code, detail: "" }, target);
   const { detail } = event.result;
   const clock = turn.state.durable.clocks.find((one) => one.boot === detail.boot) ?? null;
-  turn.reply(sender.via, { ...detail, clock, clocks: turn.state.durable.clocks, id: sender.id, phase: "result" });
+  // The site signs its own boot under `boot`: which one the range is of has a name of its own.
+  turn.reply(sender.via, {
+    ...detail,
+    ofBoot: detail.boot ?? null,
+    clock,
+    clocks: turn.state.durable.clocks,
+    id: sender.id,
+    phase: "result",
+  });
 }
 
 export function onWatch(turn: Turn, event: Arrived, command: Of<"watch">): void {

@@ -2,6 +2,7 @@ import type { Code } from "./codes.ts";
 import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
+import type { Span } from "./ranges.ts";
 import type { Offer, TrustDocument } from "./trust.ts";
 
 /** Everything that can happen to a site, and everything it can do. Both are plain data. */
@@ -50,13 +51,24 @@ export type Event =
   /** The site signed the chain up to the number `of`. */
   | { type: "checkpoint-signed"; of: number; sha256: string; signed: string }
   | { type: "message-ignored"; via: Connection; code: Code; id: string | null }
+  /** A receiver says what it holds. */
+  | {
+      type: "ack-arrived";
+      via: Connection;
+      receiver: string;
+      /** `fleet/site`, where the receiver says whose. */
+      site?: string | undefined;
+      tracks: readonly AckedTrack[];
+      retained: boolean;
+      /** Fingerprints of the keys whose signatures fit the bytes. */
+      signers: readonly string[];
+      signatures: number;
+    }
   | { type: "append-finished"; token: number; ok: boolean }
   | { type: "storage-changed"; state: "ok" | "degraded"; detail: string }
   | { type: "relay-driven"; token: number; energised: boolean | null; fault: string | null }
   /** Null: it cannot be read any more. */
   | { type: "input-sensed"; input: string; present: boolean | null }
-  /** The program is about to end on purpose. */
-  | { type: "stopping"; towards: "reboot" | "other" }
   /** A console spoke, or an address answered. Told at most once a second each. */
   | { type: "life-sensed"; source: string }
   /** Something that the config names asks for power to be switched. Its `id` is its own, once. */
@@ -72,6 +84,10 @@ export type Event =
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
   | ({ type: "console-line"; console: string } & ConsoleLine)
+  /** Declared loss in what a console said (`rx`) or was told (`tx`). */
+  | ({ type: "console-gap" } & ConsoleGap)
+  /** The last event of a clean end: offset of the next byte of each capture track. */
+  | { type: "stopping"; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
@@ -80,10 +96,27 @@ export type Event =
   | { type: "machine-checked"; findings: readonly MachineFinding[] }
   | { type: "tick" };
 
+/** What a receiver holds of one track: `router1/rx` of a boot by bytes, `ledger` (boot 0) by sequence number. */
+export interface AckedTrack {
+  readonly boot: number;
+  readonly track: string;
+  readonly ranges: readonly Span[];
+}
+
 /** What the driver of a console's adapter tells; `errors` since the port was opened. */
 export interface ConsoleLine {
   readonly modem: Readonly<Record<string, boolean>> | null;
   readonly errors: Readonly<Record<string, number>> | null;
+}
+
+export interface ConsoleGap {
+  readonly console: string;
+  readonly track: "rx" | "tx";
+  readonly boot: number;
+  readonly offset: number;
+  readonly cause: string;
+  /** Bytes; null where nobody can know. */
+  readonly length: number | null;
 }
 
 export interface MachineFinding {
@@ -106,6 +139,8 @@ export type Effect =
   | { type: "trust-adopted"; document: TrustDocument }
   | { type: "read-range"; token: number; via: Connection; args: ReadArgs }
   | { type: "watch"; via: Connection; console: string; untilMs: number }
+  /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
+  | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
   | { type: "set-fault"; token: number; subject: string; fault: string }
   | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
   | { type: "publish-events"; records: readonly LedgerRecord[] }

@@ -56,11 +56,22 @@ export type RecordBody =
   | { kind: "checkpoint"; of: number; sha256: string; signed: string }
   | { kind: "ignored"; counts: Readonly<Record<string, number>> }
   | { kind: "console"; console: string; state: "up" | "down"; code: string | null; detail: string }
+  /** Declared loss: the newest of `count` gaps. All of them are in the capture ring. */
+  | {
+      kind: "gap";
+      console: string;
+      track: "rx" | "tx";
+      boot: number;
+      offset: number;
+      cause: string;
+      length: number | null;
+      count: number;
+    }
+  /** A clean end: what was read is recorded up to these offsets. `reboot`: because the machine restarts. */
+  | { kind: "stop"; start: number; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
-  /** The program ended on purpose; `reboot`: because the machine restarts. */
-  | { kind: "stop"; towards: "reboot" | "other" }
   | { kind: "restored"; was: PowerWas }
   | { kind: "alarm"; code: string; outlet: string; state: "raised" | "cleared"; detail: string }
   | { kind: "config"; code: string; detail: string };

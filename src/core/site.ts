@@ -1,3 +1,4 @@
+import { onAck } from "./acks.ts";
 import { onActorOrdered } from "./actors.ts";
 import { checkMismatches, mismatchWakes } from "./alarms.ts";
 import { settleAnswer } from "./answers.ts";
@@ -14,6 +15,7 @@ import {
 } from "./commands.ts";
 import type { Effect, Event } from "./events.ts";
 import { drivenPower, observedPower } from "./facts.ts";
+import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
 import { checkDeadlines, onOperate, onSelect, settleRecording } from "./power.ts";
@@ -36,7 +38,8 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
-  publishChanges(turn, event);
+  // A gap changes nothing that is published, and a flood brings thousands of them.
+  if (event.type !== "console-gap") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
@@ -49,6 +52,8 @@ function route(turn: Turn, event: Event): void {
       return onCommand(turn, event);
     case "message-ignored":
       return onIgnored(turn, event);
+    case "ack-arrived":
+      return onAck(turn, event);
     case "append-finished": {
       const { token, ok } = event;
       const recording = turn.state.recordings.find((one) => one.token === token);
@@ -67,8 +72,6 @@ function route(turn: Turn, event: Event): void {
       return onRelayDriven(turn, event);
     case "input-sensed":
       return onInput(turn, event.input, event.present);
-    case "stopping":
-      return turn.append([{ kind: "stop", towards: event.towards }], { sync: true });
     case "life-sensed":
       return turn.set({ heard: { ...turn.state.heard, [event.source]: turn.nowMs } });
     case "actor-ordered":
@@ -84,6 +87,13 @@ function route(turn: Turn, event: Event): void {
         turn.set({ consoles: { ...turn.state.consoles, [console]: { ...before, line: { modem, errors } } } });
       return;
     }
+    case "console-gap":
+      return onGap(turn, event);
+    case "stopping": {
+      const { heads, towards } = event;
+      tellHeldGaps(turn, "all");
+      return turn.append([{ kind: "stop", start: turn.state.start, heads, towards }], { sync: true });
+    }
     case "link-changed":
       return onLink(turn, event);
     case "range-read":
@@ -96,6 +106,7 @@ function route(turn: Turn, event: Event): void {
       return onMachineChecked(turn, event.findings);
     case "tick":
       checkDeadlines(turn);
+      tellHeldGaps(turn, "due");
       return flushIgnored(turn);
     default:
       return unreachable(event);
@@ -216,6 +227,18 @@ function onConsole(turn: Turn, event: Extract<Event, { type: "console-changed" }
   turn.append([{ kind: "console", console, state, code, detail }], { sync: false });
 }
 
+function onGap(turn: Turn, { type: _, ...gap }: Extract<Event, { type: "console-gap" }>): void {
+  const { limits, tell } = takeGap(turn.state.gaps, gap, turn.nowMs);
+  turn.set({ gaps: limits });
+  if (tell !== null) turn.append([{ kind: "gap", ...tell }], { sync: false });
+}
+
+function tellHeldGaps(turn: Turn, which: "due" | "all"): void {
+  const { limits, tell } = dueGaps(turn.state.gaps, turn.nowMs, which === "all");
+  turn.set({ gaps: limits });
+  for (const gap of tell) turn.append([{ kind: "gap", ...gap }], { sync: false });
+}
+
 function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): void {
   const { connection, state, detail } = event;
   turn.set({ links: { ...turn.state.links, [connection]: { state, detail, sinceMs: turn.nowMs } } });
@@ -256,5 +279,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
   }
   times.push(...mismatchWakes(state));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
+  const gapMs = nextGapMs(state.gaps);
+  if (gapMs !== null) times.push(gapMs);
   return times.length === 0 ? null : Math.min(...times);
 }

@@ -1,6 +1,7 @@
 import type { Allowances } from "./allowance.ts";
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
+import type { GapLimits } from "./gaps.ts";
 import { applyRecord, type Durable, EMPTY_DURABLE, type Intent, type LedgerRecord, type RecordBody } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
@@ -58,6 +59,16 @@ export interface LinkState {
   readonly sinceMs: number;
 }
 
+/** Who stores what the site ships. */
+export interface ReceiverState {
+  readonly name: string;
+  /** The operator whose key signed. */
+  readonly by: string;
+  readonly via: Connection;
+  /** Mono of its last acknowledgement; null when only the broker's copy of one is known. */
+  readonly heardMs: number | null;
+}
+
 export interface TrustChange {
   readonly token: number;
   readonly document: TrustDocument;
@@ -107,6 +118,9 @@ export interface SiteState {
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
   readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: string } | null;
+  readonly receivers: readonly ReceiverState[];
+  /** Since when each connection was up when it last brought an acknowledgement. */
+  readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
   /** What each operator may still select, and have refused, before it is only counted. */
@@ -116,6 +130,7 @@ export interface SiteState {
   readonly told: readonly string[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
+  readonly gaps: GapLimits;
   readonly items: Readonly<Record<string, StateItem>>;
   readonly nextToken: number;
 }
@@ -154,6 +169,8 @@ export const EMPTY_STATE: SiteState = {
   links: {},
   storage: { state: "ok", detail: "" },
   clock: null,
+  receivers: [],
+  acksSeen: {},
   trustChange: null,
   asked: [],
   selects: new Map(),
@@ -162,6 +179,7 @@ export const EMPTY_STATE: SiteState = {
   machine: [],
   ignored: {},
   ignoredFlushMs: null,
+  gaps: {},
   items: {},
   nextToken: 1,
 };

@@ -52,6 +52,12 @@ export interface Identity {
 
 export type Identified = { ok: true; identity: Identity } | { ok: false; code: Code };
 
+/** Which operator these signatures are of, where the message names none. */
+export function identifyKey(trust: TrustDocument | null, signers: readonly string[], signatures: number): Identified {
+  const holder = trust?.operators.find((operator) => operator.keys.some((key) => signers.includes(key)));
+  return identify(trust, signers, signatures, holder?.name ?? "");
+}
+
 /**
  * Which operator these signatures speak for.
  * @param signers fingerprints of the keys whose signatures fit the bytes; `signatures` how many there were at all.

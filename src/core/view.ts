@@ -1,4 +1,4 @@
-import { drivenPower, factsOf } from "./facts.ts";
+import { drivenPower, factsOf, wallNow } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { lockOf } from "./locks.ts";
 import { branchOf } from "./plan.ts";
@@ -59,6 +59,7 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
   all["site/links"] = { ...state.links };
   all["site/machine"] = { findings: state.machine };
+  all["site/receivers"] = Object.fromEntries(state.receivers.map(({ name, by, via }) => [name, { by, via }]));
   all["site/clock"] = { trust: state.clock?.trust ?? "none" };
   return all;
 }
@@ -78,11 +79,6 @@ export function revise(state: SiteState, nowMs: number): SiteState["items"] {
   return changed || Object.keys(next).length !== Object.keys(state.items).length ? next : state.items;
 }
 
-/** Wall time in ms, for telling ages to people who read this later; null while the site has none. */
-function wallNow(state: SiteState, nowMs: number): number | null {
-  return state.clock === null ? null : state.clock.wallMs + (nowMs - state.clock.monoMs);
-}
-
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
 export function stateView(state: SiteState, nowMs: number, items = revise(state, nowMs)): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
@@ -90,6 +86,9 @@ export function stateView(state: SiteState, nowMs: number, items = revise(state,
     const [group = "", name = ""] = path.split("/");
     groups[group] = { ...groups[group], [name]: { rev, ...item } };
   }
+  // Beside the item, not in it: it would be published anew with each acknowledgement.
+  const heard = Object.fromEntries(state.receivers.map(({ name, heardMs }) => [name, heardMs]));
+  groups.site = { ...groups.site, heard };
   const pending = state.sequences.map((sequence) => ({
     ...pendingOf(sequence, nowMs),
     outlets: sequence.intent.outlets,

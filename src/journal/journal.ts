@@ -1,57 +1,34 @@
 import { Worker } from "node:worker_threads";
-import type { Gap, Range } from "./range.ts";
-import type { CaptureItem, LedgerLine, Recovered, TrackStat } from "./store.ts";
+import { Handover } from "./handover.ts";
+import { createPacker, type Packed } from "./packing.ts";
+import type { Range } from "./range.ts";
+import type { CaptureItem, LedgerLine, Quota, Recovered, TrackStat } from "./store.ts";
 
 /** The main thread's end of the journal: it hands over and is told; it never waits for the card. */
 
-export interface WorkerOptions {
+export interface WorkerOptions extends Quota {
   readonly folder: string;
-  readonly captureBytes: number;
-  readonly ledgerBytes: number;
   readonly tracks: readonly string[];
-}
-
-/** A capture item whose data lies in one block with that of its neighbours, in order: one transfer, not hundreds of copies. */
-export type PackedItem = Omit<CaptureItem, "content"> & { readonly length: number; readonly gap: Gap | null };
-
-export function pack(items: readonly CaptureItem[]): { items: PackedItem[]; bytes: Uint8Array<ArrayBuffer> } {
-  const lengthOf = ({ content }: CaptureItem) => ("data" in content ? content.data.length : 0);
-  const bytes = new Uint8Array(items.reduce((sum, item) => sum + lengthOf(item), 0));
-  let at = 0;
-  const packed = items.map((item): PackedItem => {
-    const { content, ...head } = item;
-    if ("gap" in content) return { ...head, length: 0, gap: content.gap };
-    bytes.set(content.data, at);
-    at += content.data.length;
-    return { ...head, length: content.data.length, gap: null };
-  });
-  return { items: packed, bytes };
-}
-
-export function unpack(items: readonly PackedItem[], bytes: Uint8Array): CaptureItem[] {
-  let at = 0;
-  return items.map(({ length, gap, ...head }): CaptureItem => {
-    if (gap !== null) return { ...head, content: { gap } };
-    at += length;
-    return { ...head, content: { data: bytes.subarray(at - length, at) } };
-  });
 }
 
 export type ToWorker =
   | { type: "ledger"; records: readonly LedgerLine[]; snapshot: string; sync: boolean; token: number | null }
-  | { type: "capture"; items: readonly PackedItem[]; bytes: Uint8Array; urgent: boolean; atMs: number }
+  | { type: "capture"; packed: Packed; urgent: boolean; atMs: number; cost: number }
   | { type: "watched"; untilMs: number }
   | { type: "read"; token: number; track: string; boot: number | null; from: number; to: number; limit: number }
   | { type: "offset-at"; token: number; track: string; boot: number | null; monoMs: number }
   | { type: "stat"; token: number }
   | { type: "read-ledger"; token: number; from: number; to: number; limit: number }
+  | { type: "read-last"; token: number; count: number }
   | { type: "ping"; token: number }
   | { type: "close" };
 
 export type FromWorker =
   | { type: "opened"; recovered: Recovered }
   | { type: "finished"; token: number; ok: boolean }
+  | { type: "taken"; cost: number }
   | { type: "storage"; state: "ok" | "degraded"; detail: string }
+  | { type: "note"; code: string; detail: string }
   | { type: "range"; token: number; range: Range | null }
   | { type: "ledger"; token: number; records: string[] }
   | { type: "offset"; token: number; offset: number }
@@ -62,6 +39,8 @@ export type FromWorker =
 export interface JournalEvents {
   onFinished(token: number, ok: boolean): void;
   onStorage(state: "ok" | "degraded", detail: string): void;
+  /** Something that a person should know and that stops nothing: for the log. */
+  onNote?(code: string, detail: string): void;
   /** The worker died: nothing is recorded any more. */
   onLost(error: Error): void;
 }
@@ -75,6 +54,8 @@ export interface Journal {
   offsetAt(track: string, boot: number | null, monoMs: number): Promise<number>;
   stats(): Promise<Record<string, TrackStat>>;
   readLedger(from: number, to: number, limit: number): Promise<string[]>;
+  /** The last records, oldest first, without reading the whole ledger. */
+  readLastLedger(count: number): Promise<string[]>;
   /** Answered once everything handed over before has been worked on. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -85,8 +66,17 @@ function workerFile(): URL {
   return new URL(import.meta.url.endsWith(".ts") ? "./worker.mjs" : "./worker.js", import.meta.url);
 }
 
+/** Console text lives for a moment: a small young generation is collected often and keeps the whole process small. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 3 };
+
 export function openJournal(options: WorkerOptions, events: JournalEvents): Promise<Journal> {
-  const worker = new Worker(workerFile(), { workerData: options });
+  const worker = new Worker(workerFile(), { workerData: options, resourceLimits: WORKER_LIMITS });
+  const pack = createPacker();
+  const handover = new Handover((items, urgent, atMs, cost) => {
+    const packed = pack(items);
+    const message: ToWorker = { type: "capture", packed, urgent, atMs, cost };
+    worker.postMessage(message, [packed.block]);
+  });
   const waiting = new Map<number, (message: FromWorker) => void>();
   let nextToken = 1;
   let closing: (() => void) | null = null;
@@ -109,8 +99,12 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
           return resolve(handle(message));
         case "finished":
           return events.onFinished(message.token, message.ok);
+        case "taken":
+          return handover.taken(message.cost);
         case "storage":
           return events.onStorage(message.state, message.detail);
+        case "note":
+          return events.onNote?.(message.code, message.detail);
         case "closed":
           return closing?.();
         default:
@@ -124,11 +118,7 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
     return {
       recovered: opened.recovered,
       appendLedger: (records, snapshot, sync, token) => post({ type: "ledger", records, snapshot, sync, token }),
-      appendCapture(items, urgent, atMs) {
-        const packed = pack(items);
-        const message: ToWorker = { type: "capture", ...packed, urgent, atMs };
-        worker.postMessage(message, [packed.bytes.buffer]);
-      },
+      appendCapture: (items, urgent, atMs) => handover.give(items, urgent, atMs),
       watched: (untilMs) => post({ type: "watched", untilMs }),
       readCapture: (track, boot, from, to, limit) =>
         ask(
@@ -148,6 +138,11 @@ export function openJournal(options: WorkerOptions, events: JournalEvents): Prom
       readLedger: (from, to, limit) =>
         ask(
           (token) => ({ type: "read-ledger", token, from, to, limit }),
+          (message) => (message.type === "ledger" ? message.records : []),
+        ),
+      readLastLedger: (count) =>
+        ask(
+          (token) => ({ type: "read-last", token, count }),
           (message) => (message.type === "ledger" ? message.records : []),
         ),
       ping: () =>

@@ -15,31 +15,40 @@ export interface StoredRecord {
   readonly payload: Uint8Array;
 }
 
-export const KIND = { head: 1, data: 2, gap: 3, ledger: 4, life: 5 } as const;
+export const KIND = { head: 1, data: 2, gap: 3, ledger: 4, life: 5, end: 6 } as const;
 export type RecordKind = (typeof KIND)[keyof typeof KIND];
 
 export const RECORD_HEADER = 36;
 /** Larger data is split; it keeps recovery's reads and the loss of a torn record small. */
 export const PAYLOAD_LIMIT = 1024 * 1024;
 
-export interface Encoded {
-  readonly bytes: Uint8Array;
-  readonly crc: number;
+/** Writes the record at `at` and tells its checksum, from which the next one goes on. */
+export function encodeRecord(
+  bytes: Buffer,
+  at: number,
+  record: StoredRecord,
+  generation: number,
+  crcBefore: number,
+): number {
+  const end = at + RECORD_HEADER + record.payload.length;
+  bytes.writeUInt32BE(record.payload.length, at + 4);
+  bytes.writeUInt32BE(generation, at + 8);
+  bytes.writeUInt16BE(record.track, at + 12);
+  bytes.writeUInt8(record.kind, at + 14);
+  bytes.writeUInt8(0, at + 15);
+  bytes.writeUInt32BE(record.boot, at + 16);
+  writeU64(bytes, record.position, at + 20);
+  writeU64(bytes, Math.max(0, Math.floor(record.monoMs)), at + 28);
+  bytes.set(record.payload, at + RECORD_HEADER);
+  const crc = crc32(bytes.subarray(at + 4, end), crcBefore);
+  bytes.writeUInt32BE(crc, at);
+  return crc;
 }
 
-export function encodeRecord(record: StoredRecord, generation: number, crcBefore: number): Encoded {
-  const bytes = Buffer.alloc(RECORD_HEADER + record.payload.length);
-  bytes.writeUInt32BE(record.payload.length, 4);
-  bytes.writeUInt32BE(generation, 8);
-  bytes.writeUInt16BE(record.track, 12);
-  bytes.writeUInt8(record.kind, 14);
-  bytes.writeUInt32BE(record.boot, 16);
-  bytes.writeBigUInt64BE(BigInt(record.position), 20);
-  bytes.writeBigUInt64BE(BigInt(Math.floor(record.monoMs)), 28);
-  bytes.set(record.payload, RECORD_HEADER);
-  const crc = crc32(bytes.subarray(4), crcBefore);
-  bytes.writeUInt32BE(crc, 0);
-  return { bytes, crc };
+/** In two halves: a BigInt for each would be garbage. */
+function writeU64(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at);
+  bytes.writeUInt32BE(value % 2 ** 32, at + 4);
 }
 
 export interface Decoded {
@@ -47,6 +56,16 @@ export interface Decoded {
   readonly generation: number;
   readonly crc: number;
   readonly end: number;
+}
+
+/** Of how many bytes the record at `at` says that it is, or null when there is no telling yet. */
+export function lengthAt(bytes: Buffer, at: number): number | null {
+  return at + RECORD_HEADER > bytes.length ? null : RECORD_HEADER + bytes.readUInt32BE(at + 4);
+}
+
+/** Of which segment the record at `at` says that it is, whether it checks out or not. */
+export function generationAt(bytes: Buffer, at: number): number {
+  return at + RECORD_HEADER > bytes.length ? 0 : bytes.readUInt32BE(at + 8);
 }
 
 /** The record at `at`, or null when the valid prefix ends here. The payload is a view, not a copy. */

@@ -2,7 +2,7 @@ import type { Connection, Event, ReplyTo } from "../core/events.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
 import { type LocalServer, listenLocal } from "./local.ts";
 import { createMqttTransport } from "./mqtt.ts";
-import type { Message, Transport } from "./transport.ts";
+import type { How, Message, Transport } from "./transport.ts";
 
 /** All connections of a site: the broker, where one is configured, and the local socket. */
 export interface LinkOptions {
@@ -20,10 +20,15 @@ export interface LinkOptions {
   readonly random: () => number;
   readonly receive: (message: Message & { via: Connection }) => void;
   readonly emit: (event: Extract<Event, { type: "link-changed" }>) => void;
+  /** The broker takes shipped chunks again. */
+  readonly room: () => void;
 }
 
 export interface Link {
-  publish(message: { to: ReplyTo; topic: string; payload: Uint8Array; retained: boolean }): void;
+  /** False when a broker was meant and did not take it. */
+  publish(message: { to: ReplyTo; topic: string; payload: Uint8Array; retained: boolean } & How): boolean;
+  /** Whether shipped chunks are welcome at the broker. */
+  roomy(): boolean;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -39,16 +44,21 @@ export function createLink(options: LinkOptions): Link {
   let local: LocalServer | null = null;
   let unsent: { topic: string; payload: Uint8Array }[] = [];
 
-  const toBroker = (to: Transport, topic: string, payload: Uint8Array, retained: boolean): void => {
-    if (to.publish(topic, payload, retained) || topic !== replyTopic) return;
-    unsent = [...unsent, { topic, payload }].slice(-UNSENT_KEPT);
+  const toBroker = (to: Transport, topic: string, payload: Uint8Array, retained: boolean, how: How = {}): boolean => {
+    const taken = to.publish(topic, payload, retained, how);
+    if (!taken && topic === replyTopic) unsent = [...unsent, { topic, payload }].slice(-UNSENT_KEPT);
+    if (!taken) how.settled?.();
+    return taken;
   };
 
   return {
-    publish({ to, topic, payload, retained }) {
+    publish({ to, topic, payload, retained, ...how }) {
       if (local !== null && (to === "local" || to === "all")) local.publish(topic, payload, retained);
-      if (broker !== null && to !== "local") toBroker(broker, topic, payload, retained);
+      if (broker !== null && to !== "local") return toBroker(broker, topic, payload, retained, how);
+      how.settled?.();
+      return to === "local";
     },
+    roomy: () => broker?.roomy() === true,
     async start() {
       local = await listenLocal(options.socket, (message) => options.receive({ ...message, via: "local" }));
       options.emit({ type: "link-changed", connection: "local", state: "up", detail: options.socket });
@@ -61,6 +71,7 @@ export function createLink(options: LinkOptions): Link {
         },
         down: (detail) => options.emit({ type: "link-changed", connection: uplink, state: "down", detail }),
         message: (message) => options.receive({ ...message, via: uplink }),
+        room: options.room,
       });
     },
     async stop() {

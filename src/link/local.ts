@@ -125,9 +125,10 @@ export function createLocalTransport(path: string, filters: readonly string[]): 
         socket = null;
       });
     },
-    publish(topic, payload, retained) {
+    publish(topic, payload, retained, how = {}) {
       if (socket === null) return false;
       write({ topic, payload, retained, subscribe: false });
+      how.settled?.();
       return true;
     },
     stop: () =>

@@ -5,8 +5,9 @@ import { connect as connectTls } from "node:tls";
 import mqtt from "mqtt";
 import { MESSAGE_LIMIT } from "../protocol/envelope.ts";
 import { backoff } from "./backoff.ts";
+import { Outbox, urgencyOf } from "./outbox.ts";
 import { type CapOptions, PacketCap } from "./packet-cap.ts";
-import type { Transport, TransportEvents } from "./transport.ts";
+import type { QueuedTransport, TransportEvents } from "./transport.ts";
 
 /**
  * One MQTT connection. The library speaks the protocol and nothing else: the socket, the reconnect, the choice of
@@ -47,17 +48,10 @@ const FALLBACK_MS = 86_400_000;
 /** CONNACK: unacceptable protocol version (3.1.1: 1, 5: 0x84). */
 const BAD_VERSION_3 = 1;
 const BAD_VERSION_5 = 0x84;
-/** Unacknowledged at once; the rest waits here, in order, up to the limit. */
-const WINDOW = 32;
-const QUEUE_BYTES = 4 * 1024 * 1024;
+/** What version 5 says where a broker says nothing. */
+const RECEIVE_MAXIMUM = 65_535;
 
-interface Waiting {
-  readonly topic: string;
-  readonly payload: Uint8Array;
-  readonly retained: boolean;
-}
-
-export function createMqttTransport(options: MqttOptions): Transport {
+export function createMqttTransport(options: MqttOptions): QueuedTransport {
   let events: TransportEvents | null = null;
   let client: mqtt.MqttClient | null = null;
   let connected = false;
@@ -68,9 +62,9 @@ export function createMqttTransport(options: MqttOptions): Transport {
   let stable: NodeJS.Timeout | null = null;
   const oldBrokers = new Map<string, number>();
   const earlyCloses = new Map<string, number>();
-  let queue: Waiting[] = [];
-  let queuedBytes = 0;
-  let inFlight = 0;
+  const outbox = new Outbox();
+  let cramped = false;
+  let pumping = false;
 
   const versionFor = (broker: string): 4 | 5 => {
     if (options.version !== undefined) return options.version;
@@ -103,7 +97,9 @@ export function createMqttTransport(options: MqttOptions): Transport {
       wrongVersion = version === 5 && refused;
       if (wrongVersion) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
     });
-    made.on("connect", () => onConnect(made, broker, version, n));
+    made.on("connect", (packet) =>
+      onConnect(made, broker, version, n, packet.properties?.receiveMaximum ?? RECEIVE_MAXIMUM),
+    );
     made.on("message", (topic, payload, packet) => {
       const cut = payload.length === 0 && oversized[0] === topic;
       if (cut) oversized.shift();
@@ -134,9 +130,15 @@ export function createMqttTransport(options: MqttOptions): Transport {
     if (count >= 2) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
   };
 
-  const onConnect = (made: mqtt.MqttClient, broker: string, version: number, n: number): void => {
+  const onConnect = (
+    made: mqtt.MqttClient,
+    broker: string,
+    version: number,
+    n: number,
+    brokersWindow: number,
+  ): void => {
     earlyCloses.delete(broker);
-    inFlight = 0;
+    outbox.open(brokersWindow);
     const subscribed = (error?: Error | null): void => {
       if (client !== made || stopped) return;
       if (error) return void made.end(true);
@@ -144,8 +146,10 @@ export function createMqttTransport(options: MqttOptions): Transport {
       stable = setTimeout(() => {
         delays = backoff(FIRST_DELAY_MS, CAP_DELAY_MS, options.random);
       }, STABLE_MS);
-      if (options.presence)
-        send(made, { topic: options.presence.topic, payload: options.presence.say("online", n), retained: true });
+      if (options.presence) {
+        const { topic, say } = options.presence;
+        outbox.push({ topic, payload: say("online", n), retained: true, urgency: "reply" });
+      }
       events?.up(`${broker}, MQTT ${version === 5 ? "5" : "3.1.1"}`);
       pump();
     };
@@ -158,26 +162,26 @@ export function createMqttTransport(options: MqttOptions): Transport {
     const was = connected;
     connected = false;
     if (stable !== null) clearTimeout(stable);
+    outbox.clear();
     if (stopped) return;
     if (was || attempts === 1) events?.down(detail);
     timer = setTimeout(attempt, delays.next().value);
   };
 
-  const send = (made: mqtt.MqttClient, { topic, payload, retained }: Waiting): void => {
-    inFlight++;
-    made.publish(topic, Buffer.from(payload), { qos: 1, retain: retained }, () => {
-      inFlight--;
-      if (client === made) pump();
-    });
-  };
-
   const pump = (): void => {
-    while (client !== null && connected && inFlight < WINDOW) {
-      const next = queue.shift();
-      if (next === undefined) return;
-      queuedBytes -= next.payload.length;
-      send(client, next);
+    pumping = false;
+    const made = client;
+    if (made === null || !connected) return;
+    for (let next = outbox.take(); next !== null; next = outbox.take()) {
+      const parcel = next;
+      made.publish(parcel.topic, Buffer.from(parcel.payload), { qos: 1, retain: parcel.retained }, () => {
+        outbox.finished(parcel);
+        if (client === made) pump();
+      });
     }
+    if (!cramped || !outbox.roomy()) return;
+    cramped = false;
+    events?.room?.();
   };
 
   return {
@@ -185,14 +189,23 @@ export function createMqttTransport(options: MqttOptions): Transport {
       events = listener;
       attempt();
     },
-    publish(topic, payload, retained) {
-      if (!connected || queuedBytes + payload.length > QUEUE_BYTES) return false;
-      queue.push({ topic, payload, retained });
-      queuedBytes += payload.length;
-      pump();
-      return true;
+    publish(topic, payload, retained, how = {}) {
+      if (!connected) return false;
+      const { urgency = urgencyOf(topic), settled } = how;
+      const taken = outbox.push({ topic, payload, retained, urgency, settled });
+      // At the end of this turn: of a state that is told twice in one, the first is not sent.
+      if (!pumping) queueMicrotask(pump);
+      pumping = true;
+      return taken;
+    },
+    roomy() {
+      const roomy = connected && outbox.roomy();
+      cramped ||= !roomy;
+      return roomy;
     },
     async stop() {
+      // What was told in this turn goes before the farewell.
+      pump();
       stopped = true;
       if (timer !== null) clearTimeout(timer);
       if (stable !== null) clearTimeout(stable);
@@ -210,7 +223,7 @@ export function createMqttTransport(options: MqttOptions): Transport {
         if (!connected || presence === null) return leave();
         last.publish(presence.topic, Buffer.from(presence.say("offline", attempts)), { qos: 1, retain: true }, leave);
       });
-      queue = [];
+      outbox.clear();
     },
   };
 }
@@ -221,6 +234,9 @@ function clientOptions(options: MqttOptions, version: 4 | 5, n: number): mqtt.IC
     protocolVersion: version,
     clientId: options.clientId,
     clean: !options.persistent,
+    // A topic is sent in full once, where the broker keeps a number for it.
+    autoUseTopicAlias: version === 5,
+    autoAssignTopicAlias: version === 5,
     keepalive: KEEPALIVE_S,
     reconnectPeriod: 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -294,6 +310,11 @@ class CappedStream extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.socket.write(chunk, done);
+  }
+
+  /** The library hands over a packet in pieces; each alone would be a TLS record and a segment of its own. */
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -2,24 +2,30 @@ import { createHash } from "node:crypto";
 import type { Connection, Effect, Event, ReadResult } from "../core/events.ts";
 import type { ReadArgs } from "../core/messages.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Piece, Range } from "../journal/range.ts";
-import { type Chunk, DICTIONARY_LIMIT, encodeChunk, type Mark } from "../protocol/chunk.ts";
+import type { Range } from "../journal/range.ts";
 import { recordsDigest } from "../protocol/records.ts";
 import { topicText } from "../protocol/topics.ts";
+import { chunksOf, Packer } from "./chunking.ts";
 
 /** What is asked for by hand: ranges of capture and ledger, and consoles that somebody watches. */
 
-export type ReadableJournal = Pick<Journal, "readCapture" | "readLedger" | "offsetAt" | "stats">;
+export type ReadableJournal = Pick<Journal, "readCapture" | "readLedger" | "readLastLedger" | "offsetAt" | "stats">;
 
 export interface ReaderOptions {
   readonly root: string;
   readonly journal: ReadableJournal;
   readonly boot: number;
   readonly monoMs: () => number;
-  readonly publish: (via: Connection, topic: string, payload: Uint8Array) => void;
+  /** False when it was not taken. `settled`: the other side has it, or it was given up. */
+  readonly publish: (via: Connection, topic: string, payload: Uint8Array, settled?: () => void) => boolean;
   readonly emit: (event: Event) => void;
   /** Told how long somebody watches: the journal syncs sooner then. */
   readonly watched: (untilMs: number) => void;
+  /** What goes to who watches need not be shipped again. */
+  readonly shipped: {
+    watchBegun(via: Connection, console: string): void;
+    watchSent(via: Connection, console: string, from: number, to: number): void;
+  };
 }
 
 export interface Reader {
@@ -29,8 +35,8 @@ export interface Reader {
 
 const READ_LIMIT = 256 * 1024;
 const RECORDS_LIMIT = 1_000;
-const CHUNK_BYTES = 16 * 1024;
 const WATCH_EVERY_MS = 250;
+const SETTLED_WITHIN_MS = 30_000;
 
 interface Watch {
   readonly via: Connection;
@@ -38,7 +44,7 @@ interface Watch {
   untilMs: number;
   /** Next offset to send; null until the head was looked up. */
   next: number | null;
-  dictionary: Uint8Array;
+  readonly packer: Packer;
 }
 
 export function createReader(options: ReaderOptions): Reader {
@@ -50,17 +56,19 @@ export function createReader(options: ReaderOptions): Reader {
   const topicOf = (console: string, track: "rx" | "tx") =>
     topicText(options.root, { name: "up/capture/{console}/{track}", console, track });
 
-  /** `before` are the bytes that end at `next`; they serve as dictionary only to what follows without a gap. */
-  const sendRange = (via: Connection, topic: string, range: Range, before: Uint8Array, next: number): Uint8Array => {
-    let dictionary = before;
-    let end = next;
-    for (const chunk of chunksOf(range.boot, range.pieces)) {
-      if (chunk.offset !== end) dictionary = new Uint8Array();
-      publish(via, topic, encodeChunk(chunk, dictionary));
-      dictionary = lastBytes(dictionary, chunk);
-      end = chunk.offset + chunk.data.length;
+  /** What was taken of a range, up to which offset. */
+  const sendRange = (via: Connection, topic: string, range: Range, packer: Packer, settled?: () => void): number => {
+    const chunks = chunksOf(range.boot, range.pieces, range.gaps);
+    for (const [index, chunk] of chunks.entries()) {
+      const last = index === chunks.length - 1;
+      if (!publish(via, topic, packer.pack(chunk), last ? settled : undefined)) {
+        packer.forget();
+        if (!last) settled?.();
+        return chunk.offset;
+      }
     }
-    return dictionary;
+    if (chunks.length === 0) settled?.();
+    return range.end;
   };
 
   const readCapture = async (via: Connection, console: string, args: ReadArgs): Promise<ReadResult> => {
@@ -83,10 +91,17 @@ export function createReader(options: ReaderOptions): Reader {
       };
       return boot === null ? { ok: true, detail } : { ok: false, code: "read.range" };
     }
+    // An empty range would say that the boot ended at 0, and who misses its end would take that for the truth.
+    const isHeld = boot === null || boot === options.boot || stat?.boots.some((one) => one.boot === boot);
+    if (!isHeld) return { ok: false, code: "read.range" };
     const from = await startOf(args, track, empty);
     const range = await journal.readCapture(track, boot, from, args.to ?? empty.next, READ_LIMIT);
     if (range === null) return { ok: false, code: "read.range" };
-    sendRange(via, topicOf(console, args.track), range, new Uint8Array(), from);
+    // The answer must not overtake what it answers for, however slow the way is.
+    await new Promise<void>((resolve) => {
+      sendRange(via, topicOf(console, args.track), range, new Packer(), resolve);
+      setTimeout(resolve, SETTLED_WITHIN_MS).unref();
+    });
     const hash = createHash("sha256");
     for (const piece of range.pieces) hash.update(piece.data);
     const { first, next, end, gaps } = range;
@@ -120,26 +135,27 @@ export function createReader(options: ReaderOptions): Reader {
   };
 
   const readLedger = async (via: Connection, args: ReadArgs): Promise<ReadResult> => {
-    const all =
-      args.last === undefined ? null : await journal.readLedger(0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    const { last } = args;
+    // Before the records and after them: what is appended or recycled meanwhile is never denied.
+    const oldest = await journal.readLedger(0, Number.MAX_SAFE_INTEGER, 1);
     const records =
-      all === null
+      last === undefined
         ? await journal.readLedger(args.from ?? 0, args.to ?? Number.MAX_SAFE_INTEGER, RECORDS_LIMIT)
-        : all.slice(-Math.min(args.last ?? 0, RECORDS_LIMIT));
+        : await journal.readLastLedger(Math.min(last, RECORDS_LIMIT));
+    const newest = await journal.readLastLedger(1);
     const parsed = records.map((json) => JSON.parse(json) as { seq: number });
     const taken = parsed.slice(0, fitting(records, READ_LIMIT));
     publish(via, topicText(options.root, { name: "up/event" }), Buffer.from(JSON.stringify({ records: taken })));
-    const more = taken.length < parsed.length || (all === null && records.length === RECORDS_LIMIT);
-    // Whoever has all to the end can tell by it whether the begin is missing, or was overwritten.
-    const oldest = more ? [] : await journal.readLedger(0, Number.MAX_SAFE_INTEGER, 1);
+    const more = taken.length < parsed.length || (last === undefined && records.length === RECORDS_LIMIT);
     return {
       ok: true,
       // The records are not signed, this answer is.
       detail: {
-        ...(oldest[0] !== undefined && { first: (JSON.parse(oldest[0]) as { seq: number }).seq }),
         sha256: recordsDigest(taken),
         from: taken[0]?.seq ?? 0,
         to: (taken.at(-1)?.seq ?? -1) + 1,
+        first: seqOf(oldest[0]) ?? 0,
+        next: (seqOf(newest.at(-1)) ?? -1) + 1,
         records: taken.length,
         more,
       },
@@ -173,15 +189,24 @@ export function createReader(options: ReaderOptions): Reader {
       watch.next = range?.next ?? 0;
       return;
     }
-    watch.dictionary = sendRange(watch.via, topicOf(watch.console, "rx"), range, watch.dictionary, watch.next);
-    watch.next = Math.max(watch.next, range.end);
+    const { via, console, next, packer } = watch;
+    const end = sendRange(via, topicOf(console, "rx"), range, packer);
+    const from = Math.max(next, range.pieces[0]?.offset ?? next);
+    if (end > from) options.shipped.watchSent(via, console, from, end);
+    watch.next = Math.max(next, end);
   };
 
   const watch = ({ via, console, untilMs }: Extract<Effect, { type: "watch" }>): void => {
     const key = `${via} ${console}`;
     const before = watches.get(key);
-    if (before === undefined) watches.set(key, { via, console, untilMs, next: null, dictionary: new Uint8Array() });
-    else Object.assign(before, { untilMs, dictionary: new Uint8Array() });
+    if (before === undefined) {
+      watches.set(key, { via, console, untilMs, next: null, packer: new Packer() });
+      options.shipped.watchBegun(via, console);
+    } else {
+      before.untilMs = untilMs;
+      // Another one may watch from now on, who has nothing of before.
+      before.packer.forget();
+    }
     options.watched(untilMs);
     timer ??= setInterval(() => void sendWatched(), WATCH_EVERY_MS);
     void sendWatched();
@@ -204,41 +229,8 @@ export function createReader(options: ReaderOptions): Reader {
   };
 }
 
-/** Pieces that follow each other become one chunk, with a mark where the time moved on. */
-export function chunksOf(boot: number, pieces: readonly Piece[]): Chunk[] {
-  const chunks: Chunk[] = [];
-  let group: Piece[] = [];
-  let size = 0;
-  const close = (): void => {
-    const [first] = group;
-    if (first === undefined) return;
-    const marks: Mark[] = [];
-    let at = 0;
-    for (const piece of group) {
-      const before = marks.at(-1)?.monoMs ?? first.monoMs;
-      if (piece.monoMs > before) marks.push({ at, monoMs: piece.monoMs });
-      at += piece.data.length;
-    }
-    chunks.push({
-      boot,
-      offset: first.offset,
-      monoMs: first.monoMs,
-      marks,
-      data: Buffer.concat(group.map((piece) => piece.data)),
-    });
-    group = [];
-    size = 0;
-  };
-  for (const piece of pieces) {
-    const last = group.at(-1);
-    const follows =
-      last === undefined || (last.offset + last.data.length === piece.offset && piece.monoMs >= last.monoMs);
-    if (!follows || size + piece.data.length > CHUNK_BYTES) close();
-    group.push(piece);
-    size += piece.data.length;
-  }
-  close();
-  return chunks;
+function seqOf(json: string | undefined): number | null {
+  return json === undefined ? null : (JSON.parse(json) as { seq: number }).seq;
 }
 
 /** How many of the first records fit in so many bytes; at least one. */
@@ -249,9 +241,4 @@ function fitting(records: readonly string[], limit: number): number {
     return size > limit;
   });
   return over < 0 ? records.length : Math.max(1, over);
-}
-
-/** The dictionary after a chunk: only bytes that lie just before the next offset help. */
-function lastBytes(dictionary: Uint8Array, chunk: Chunk): Uint8Array {
-  return Buffer.concat([dictionary, chunk.data]).subarray(-DICTIONARY_LIMIT);
 }

@@ -1,3 +1,5 @@
+import type { Urgency } from "./outbox.ts";
+
 /** A way for topics and payloads to travel: a broker over MQTT, or the local socket. Both look the same from here. */
 export interface Message {
   readonly topic: string;
@@ -11,11 +13,26 @@ export interface TransportEvents {
   up(detail: string): void;
   down(detail: string): void;
   message(message: Message): void;
+  /** What was refused as shipped is welcome again. */
+  room?(): void;
+}
+
+export interface How {
+  /** What waits longer when not all can go; else it follows from the topic. */
+  readonly urgency?: Urgency;
+  /** Told once the other side has it, or it was given up. */
+  readonly settled?: () => void;
 }
 
 export interface Transport {
   start(events: TransportEvents): void;
   /** False when it was not taken: the transport is down, or its queue is full. */
-  publish(topic: string, payload: Uint8Array, retained: boolean): boolean;
+  publish(topic: string, payload: Uint8Array, retained: boolean, how?: How): boolean;
   stop(): Promise<void>;
+}
+
+/** One with a queue of its own, of which a part is for shipped chunks. */
+export interface QueuedTransport extends Transport {
+  /** Whether they are welcome; `room` tells when they are again. */
+  roomy(): boolean;
 }

@@ -30,7 +30,13 @@ export function readSelected(reply: unknown): z.infer<typeof selectedSchema> | n
   return selectedSchema.safeParse(reply).data ?? null;
 }
 
-const clock = z.object({ boot: z.number(), mono: z.number(), wall: z.number() });
+const clock = z.object({
+  boot: z.number(),
+  mono: z.number(),
+  wall: z.number(),
+  /** How far the site's clock could be believed; a receiver's folder does not tell. */
+  trust: z.enum(["none", "rtc", "gsm", "ntp"]).optional().catch(undefined),
+});
 
 const rangeSchema = z.object({
   boot: z.number().nullable(),
@@ -41,8 +47,19 @@ const rangeSchema = z.object({
   more: z.boolean(),
   bytes: z.number().default(0),
   sha256: z.string().optional(),
-  gaps: z.array(z.object({ cause: z.string(), length: z.number().nullable(), offset: z.number() })),
-  boots: z.array(z.object({ boot: z.number(), first: z.number(), next: z.number() })),
+  gaps: z.array(
+    z.object({
+      cause: z.string(),
+      length: z.number().nullable(),
+      offset: z.number(),
+      monoMs: z.number().optional(),
+      /** How many were told as one. */
+      count: z.number().optional(),
+    }),
+  ),
+  boots: z.array(
+    z.object({ boot: z.number(), first: z.number(), next: z.number(), firstMonoMs: z.number().optional() }),
+  ),
   clocks: z.array(clock),
 });
 export type RangeReply = z.infer<typeof rangeSchema>;

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { verifySignature } from "../access/sshsig.ts";
+import { decodeStatement, type Statement } from "../access/statement.ts";
 import { createLocalTransport } from "../link/local.ts";
 import { createMqttTransport } from "../link/mqtt.ts";
 import type { Message, Transport } from "../link/transport.ts";
-import { decodeEnvelope, encodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
+import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
 import type { Settings } from "./settings.ts";
@@ -22,12 +22,6 @@ export interface SiteReply {
   readonly [name: string]: unknown;
 }
 
-export interface Statement {
-  readonly body: Readonly<Record<string, unknown>>;
-  /** True when it verifies with the site's known key, null when no key is known for the site. */
-  readonly verified: boolean | null;
-}
-
 export interface Client {
   readonly fleet: string;
   readonly site: string;
@@ -39,6 +33,8 @@ export interface Client {
   state(): Statement | null;
   presence(): Readonly<Record<string, unknown>> | null;
   onMessage(listener: (message: Message) => void): () => void;
+  /** Told when the connection goes; it is made again by itself, but what was on its way to us is lost. */
+  onLost(listener: () => void): () => void;
   /** True when answers came that the site's key did not sign. */
   sawForged(): boolean;
   verified(): boolean | null;
@@ -76,16 +72,20 @@ export function openTransport(settings: Settings, filters: readonly string[]): T
 }
 
 /** Connects, or stops the transport and throws `Unreachable` with the last reason. */
-export async function startTransport(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+export async function startTransport(
+  transport: Transport,
+  onMessage: (message: Message) => void,
+  onDown: () => void = () => undefined,
+): Promise<void> {
   try {
-    await connected(transport, onMessage);
+    await connected(transport, onMessage, onDown);
   } catch (error) {
     await transport.stop();
     throw error;
   }
 }
 
-function connected(transport: Transport, onMessage: (message: Message) => void): Promise<void> {
+function connected(transport: Transport, onMessage: (message: Message) => void, onDown: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let last = "no answer";
     const timer = setTimeout(() => reject(new Unreachable(last)), CONNECT_MS);
@@ -96,6 +96,7 @@ function connected(transport: Transport, onMessage: (message: Message) => void):
       },
       down: (detail) => {
         last = detail;
+        onDown();
         // A socket that is not there will not be there in ten seconds either.
         if (/ENOENT|ECONNREFUSED|EACCES/.test(detail)) {
           clearTimeout(timer);
@@ -114,6 +115,7 @@ export async function openClient(
   epoch: number | null,
 ): Promise<Client> {
   const listeners = new Set<(message: Message) => void>();
+  const losses = new Set<() => void>();
   let state: Statement | null = null;
   let presence: Readonly<Record<string, unknown>> | null = null;
   // A socket says itself whose it is: a fleet from the settings may be another one's.
@@ -145,7 +147,9 @@ export async function openClient(
     for (const listener of listeners) listener(message);
   };
 
-  await startTransport(transport, take);
+  await startTransport(transport, take, () => {
+    for (const listener of [...losses]) listener();
+  });
   await Promise.race([firstState, sleep(RETAINED_MS)]);
   if (named === null) {
     await transport.stop();
@@ -167,6 +171,10 @@ export async function openClient(
     onMessage(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
+    },
+    onLost(listener) {
+      losses.add(listener);
+      return () => void losses.delete(listener);
     },
     async send(body, options) {
       const id = options.id ?? ulid();
@@ -216,20 +224,8 @@ function filtersOf(settings: Settings, named: { fleet: string; site: string } | 
   return ["up/reply", "up/state", "up/link/+", "up/capture/+/+", "up/event"].map((tail) => `${root}/${tail}`);
 }
 
-/** Checks a signed statement of a site: the signature, and that it was made for this topic. */
-export function decodeStatement(message: Message, key: string | null): Statement | null {
-  const envelope = decodeEnvelope(Buffer.from(message.payload).toString("utf8"));
-  const body = envelope && asRecord(parseJson(envelope.body));
-  if (envelope === null || body === null || body.topic !== message.topic) return null;
-  if (key === null) return { body, verified: null };
-  const good = envelope.sigs.some((blob) => verifySignature(envelope.body, blob, NAMESPACES.site)?.fingerprint === key);
-  return { body, verified: good };
-}
-
 export function asRecord(value: unknown): Readonly<Record<string, unknown>> | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null;
+  return isRecord(value) ? value : null;
 }
 
 export function sleep(ms: number): Promise<void> {

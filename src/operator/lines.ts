@@ -1,4 +1,5 @@
 import type { Chunk } from "../protocol/chunk.ts";
+import { sliceChunk, timeAt } from "./pieces.ts";
 
 /** Cuts chunks into lines, each with the offset and the time of its first byte. */
 export interface Line {
@@ -49,15 +50,60 @@ export class LineCutter {
   }
 }
 
-function timeAt(chunk: Chunk, at: number): number {
-  let monoMs = chunk.monoMs;
-  for (const mark of chunk.marks) {
-    if (mark.at > at) break;
-    monoMs = mark.monoMs;
-  }
-  return monoMs;
-}
-
 function trimReturn(bytes: Uint8Array): Uint8Array {
   return bytes.at(-1) === RETURN ? bytes.subarray(0, -1) : bytes;
+}
+
+/** Holds back a line that has not ended, so that what was shown when a read ends early are whole lines. */
+export class WholeLines {
+  private held: Chunk[] = [];
+  private size = 0;
+
+  push(chunk: Chunk): Chunk[] {
+    const end = chunk.data.lastIndexOf(NEWLINE) + 1;
+    const whole = end > 0 ? [...this.flush(), sliceChunk(chunk, 0, end)] : [];
+    if (end < chunk.data.length) {
+      const rest = sliceChunk(chunk, end);
+      this.held.push(rest);
+      this.size += rest.data.length;
+    }
+    return this.size < LINE_LIMIT ? whole : [...whole, ...this.flush()];
+  }
+
+  flush(): Chunk[] {
+    const all = this.held;
+    this.held = [];
+    this.size = 0;
+    return all;
+  }
+}
+
+/** Leaves out the rest of a line whose beginning is not there. A console without line ends is shown as it is. */
+export class SkipHalfLine {
+  private skipping: boolean;
+  private skipped: Chunk[] = [];
+
+  constructor(cutsLine: boolean) {
+    this.skipping = cutsLine;
+  }
+
+  push(chunk: Chunk): Chunk[] {
+    if (!this.skipping) return [chunk];
+    const end = chunk.data.indexOf(NEWLINE) + 1;
+    if (end === 0) {
+      this.skipped.push(chunk);
+      return [];
+    }
+    this.skipping = false;
+    this.skipped = [];
+    return end < chunk.data.length ? [sliceChunk(chunk, end)] : [];
+  }
+
+  /** Nothing ended: then what was left out is all there is. */
+  end(): Chunk[] {
+    const all = this.skipped;
+    this.skipped = [];
+    this.skipping = false;
+    return all;
+  }
 }

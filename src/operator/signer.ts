@@ -2,7 +2,8 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { unarmour } from "../access/sshsig.ts";
+import { readOpensshKey } from "../access/openssh-key.ts";
+import { publicKeyLine, signEd25519, unarmour } from "../access/sshsig.ts";
 import { fingerprintOf, keyBlob } from "../protocol/trust-document.ts";
 import { SigningError } from "./errors.ts";
 
@@ -37,6 +38,15 @@ export function opensshSigner(identity: string): Signer {
       return signature;
     },
   };
+}
+
+/** For a service that signs often: in this process where the key's file allows it, else as a person's. */
+export function serviceSigner(identity: string): Signer {
+  const asked = opensshSigner(identity);
+  const key = existsSync(identity) ? readOpensshKey(readFileSync(identity, "utf8")) : null;
+  const blob = key && keyBlob(publicKeyLine(key, ""));
+  if (key === null || blob === null || fingerprintOf(blob) !== asked.fingerprint) return asked;
+  return { fingerprint: asked.fingerprint, sign: async (message, namespace) => signEd25519(key, message, namespace) };
 }
 
 function publicLine(identity: string): string | null {

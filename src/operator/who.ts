@@ -31,14 +31,18 @@ export function loadTrust(settings: Pick<Settings, "trust">): LoadedTrust | null
 }
 
 /** The operator and key to sign with: as set, or the first key here that the trust document knows. */
-export async function findWho(settings: Settings, trust: LoadedTrust | null): Promise<Who> {
+export async function findWho(
+  settings: Settings,
+  trust: LoadedTrust | null,
+  signerOf: (identity: string) => Signer = opensshSigner,
+): Promise<Who> {
   const identity = settings.identity ?? (await matchingIdentity(trust));
   if (identity === null) {
     throw new SettingsError(
       "no key to sign with: give --identity, or put one of the operators' keys in ~/.ssh or an agent",
     );
   }
-  const signer = opensshSigner(identity);
+  const signer = signerOf(identity);
   const operator = trust?.document.operators.find((one) => one.keys.includes(signer.fingerprint))?.name;
   return { by: settings.as ?? operator ?? loginName(), signer };
 }

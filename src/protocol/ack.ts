@@ -1,24 +1,22 @@
+import type { AckedTrack } from "../core/events.ts";
 import { type Span, unionOf } from "../core/ranges.ts";
-import { parseJson } from "./envelope.ts";
+import { isRecord, parseJson } from "./envelope.ts";
 import { NAME } from "./topics.ts";
 
+export type { AckedTrack };
+
 /**
- * What a receiver holds safely, the body of `dn/ack`: `{"receiver", "tracks": {"boot/track": [[from, to], …]}}`.
+ * What a receiver holds safely, the body of `dn/ack`: `{"receiver", "tracks": {"boot/track": [[from, to], …]}}`, and
+ * `"site": "fleet/site"` where the receiver says whose (then a broker cannot play it to another site).
  * Ranges are half-open: byte offsets of capture tracks (`4021/router1/rx`), sequence numbers of the ledger
  * (`0/ledger`: its numbers go on over boots). Everything ever acknowledged stays so: an old one, or the same twice, is
  * harmless. Signed in the namespace `towpath-collect`.
  */
 export interface Ack {
   readonly receiver: string;
+  /** `fleet/site`, where the receiver says whose. */
+  readonly site?: string | undefined;
   readonly tracks: readonly AckedTrack[];
-}
-
-export interface AckedTrack {
-  /** 0 for the ledger. */
-  readonly boot: number;
-  /** `router1/rx`, `router1/tx` or `ledger`. */
-  readonly track: string;
-  readonly ranges: readonly Span[];
 }
 
 export const LEDGER_TRACK = "ledger";
@@ -26,9 +24,11 @@ export const LEDGER_TRACK = "ledger";
 const TRACKS_LIMIT = 4_096;
 const RANGES_LIMIT = 1_024;
 
-export function encodeAck({ receiver, tracks }: Ack): Uint8Array {
+export function encodeAck({ receiver, site, tracks }: Ack): Uint8Array {
   const named = tracks.map(({ boot, track, ranges }) => [`${boot}/${track}`, ranges] as const);
-  return Buffer.from(JSON.stringify({ receiver, tracks: Object.fromEntries(named) }));
+  return Buffer.from(
+    JSON.stringify({ receiver, ...(site !== undefined && { site }), tracks: Object.fromEntries(named) }),
+  );
 }
 
 /** Null for anything that is not a whole acknowledgement; never throws. Ranges come out sorted and merged. */
@@ -36,12 +36,14 @@ export function decodeAck(body: Uint8Array): Ack | null {
   const value = parseJson(body);
   if (!isRecord(value) || typeof value.receiver !== "string" || !NAME.test(value.receiver)) return null;
   if (!isRecord(value.tracks)) return null;
+  const { receiver, site } = value;
+  if (site !== undefined && (typeof site !== "string" || site.length > 130)) return null;
   const entries = Object.entries(value.tracks);
   if (entries.length > TRACKS_LIMIT) return null;
   const tracks = entries.map(([key, ranges]) => decodeTrack(key, ranges));
   return tracks.some((one) => one === null)
     ? null
-    : { receiver: value.receiver, tracks: tracks.filter((one) => one !== null) };
+    : { receiver, ...(site !== undefined && { site }), tracks: tracks.filter((one) => one !== null) };
 }
 
 function decodeTrack(key: string, value: unknown): AckedTrack | null {
@@ -62,8 +64,4 @@ function isSpan(value: unknown): value is Span {
   if (!Array.isArray(value) || value.length !== 2) return false;
   const [from, to]: unknown[] = value;
   return Number.isSafeInteger(from) && Number.isSafeInteger(to) && Number(from) >= 0 && Number(from) <= Number(to);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

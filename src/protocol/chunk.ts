@@ -26,13 +26,14 @@ const VERSION = 1;
 const RAW = 0;
 const DEFLATE = 1;
 export const DICTIONARY_LIMIT = 32 * 1024;
+/** A byte on LTE costs more than the milliseconds. */
+const EFFORT = { level: 9, memLevel: 9 };
 const MARKS_LIMIT = 0xffff;
 const DATA_LIMIT = 1024 * 1024;
 
 export function encodeChunk(chunk: Chunk, dictionary: Uint8Array = new Uint8Array()): Uint8Array {
   const used = dictionary.subarray(Math.max(0, dictionary.length - DICTIONARY_LIMIT));
-  const options = used.length > 0 ? { level: 6, dictionary: used } : { level: 6 };
-  const packed = deflateRawSync(chunk.data, options);
+  const packed = deflateRawSync(chunk.data, used.length > 0 ? { ...EFFORT, dictionary: used } : EFFORT);
   const smaller = packed.length < chunk.data.length;
   const marks = chunk.marks.slice(0, MARKS_LIMIT);
   const header = Buffer.alloc(CHUNK_HEADER);

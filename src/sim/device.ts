@@ -143,10 +143,12 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
         else listener.down("console.missing", "unplugged (simulated)");
       },
       write(bytes) {
-        if (!plugged || life === "off") return false;
+        if (!plugged || life === "off") return 0;
         hear(Buffer.from(bytes).toString("utf8"));
-        return true;
+        return bytes.length;
       },
+      // It tells at once, always.
+      watch: () => undefined,
       async sendBreak() {
         return plugged && life !== "off";
       },

@@ -30,9 +30,11 @@ export interface Edges {
   readonly relays: Edge<"drive">;
   readonly trust: Edge<"store-trust">;
   readonly reader: Edge<"read-range" | "watch">;
+  /** None where nothing is shipped. */
+  readonly shipper: Edge<"acknowledged"> | null;
   /** Only a simulated site has one. */
   readonly faults: Edge<"set-fault"> | null;
-  readonly link: { publish(message: Outgoing): void };
+  readonly link: { publish(message: Outgoing): unknown };
 }
 
 export interface Incoming {

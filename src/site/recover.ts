@@ -19,6 +19,15 @@ export function nextStart(durable: Durable, boot: number): number {
   return durable.boot === boot ? durable.start + 1 : 1;
 }
 
+/** Where each capture track stood at the clean end of the life before; null when it did not end so. */
+export function stoppedAt(records: readonly string[]): Readonly<Record<string, number>> | null {
+  // The link says goodbye after it.
+  const last = records
+    .map((json) => parse<LedgerRecord>(json))
+    .findLast(({ kind }) => kind === "start" || kind === "stop");
+  return last?.kind === "stop" ? last.heads : null;
+}
+
 function parse<T>(json: string): T {
   return JSON.parse(json) as T;
 }

@@ -5,7 +5,7 @@ import { encodeEnvelope } from "../protocol/envelope.ts";
 import { checkpointBody, type LedgerChain } from "../protocol/ledger-chain.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
 import type { Clock, Edges, Emit, Incoming, Keys, LogLine } from "./edges.ts";
-import { receive } from "./inbox.ts";
+import { type Inbox, receive } from "./inbox.ts";
 
 /** One site: events in, a pure decision, effects out. */
 export interface Site {
@@ -34,7 +34,10 @@ export interface SiteOptions {
 export function createSite(options: SiteOptions): Site {
   const { edges, clock, keys, entropy, log, chain, started } = options;
   const root = siteRoot(started.plan.fleet, started.plan.site);
-  const commandTopic = topicText(root, { name: "dn/command" });
+  const topics: Inbox = {
+    commandTopic: topicText(root, { name: "dn/command" }),
+    ackTopic: topicText(root, { name: "dn/ack" }),
+  };
   const inbox: Event[] = [];
   let state = EMPTY_STATE;
   let running = false;
@@ -94,17 +97,27 @@ export function createSite(options: SiteOptions): Site {
         return edges.relays.perform(effect);
       case "reply": {
         const topic = topicText(root, { name: "up/reply" });
-        return edges.link.publish({ to: effect.via, topic, payload: statement(topic, effect.reply), retained: false });
+        return void edges.link.publish({
+          to: effect.via,
+          topic,
+          payload: statement(topic, effect.reply),
+          retained: false,
+        });
       }
       case "publish": {
         const topic = topicText(root, { name: `up/${effect.topic}` });
-        return edges.link.publish({ to: effect.to, topic, payload: statement(topic, effect.body), retained: true });
+        return void edges.link.publish({
+          to: effect.to,
+          topic,
+          payload: statement(topic, effect.body),
+          retained: true,
+        });
       }
       case "publish-events": {
         const topic = topicText(root, { name: "up/event" });
         // Always just after the records were handed to the journal: what is told is what is stored.
         const payload = Buffer.from(`{"records":[${told.join(",")}]}`);
-        return edges.link.publish({ to: "all", topic, payload, retained: false });
+        return void edges.link.publish({ to: "all", topic, payload, retained: false });
       }
       case "store-trust":
         return edges.trust.perform(effect);
@@ -113,6 +126,8 @@ export function createSite(options: SiteOptions): Site {
       case "read-range":
       case "watch":
         return edges.reader.perform(effect);
+      case "acknowledged":
+        return edges.shipper?.perform(effect);
       case "set-fault":
         return edges.faults === null
           ? emit({ type: "fault-set", token: effect.token, ok: false, detail: "this board is not simulated" })
@@ -127,7 +142,7 @@ export function createSite(options: SiteOptions): Site {
   emit(started);
   return {
     emit,
-    receive: (message) => emit(receive(message, commandTopic, keys, entropy)),
+    receive: (message) => emit(receive(message, topics, keys, entropy)),
     state: () => state,
     turns: () => turns,
     stop() {

@@ -26,6 +26,7 @@ function clientOf(site: AuditedSite, passes: (message: Message) => boolean = () 
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    onLost: () => () => undefined,
     send: async (body) => (await site.send("alice", body)) as SiteReply,
     stop: async () => undefined,
   };

@@ -99,7 +99,7 @@ export class AuditedSite {
     const durable = recoverDurable(this.store.recovered);
     const { store } = this;
     const emit: Site["emit"] = (event) => void queueMicrotask(() => this.site?.emit(event));
-    const publish = (_to: unknown, topic: string, payload: Uint8Array): void => this.heard(topic, payload);
+    const publish = (_to: unknown, topic: string, payload: Uint8Array): boolean => this.heard(topic, payload);
     const reader = createReader({
       root: ROOT,
       journal: {
@@ -107,12 +107,14 @@ export class AuditedSite {
         offsetAt: async () => 0,
         stats: async () => ({}),
         readLedger: async (from, to, limit) => store.readLedger(from, to, limit),
+        readLastLedger: async (count) => store.readLastLedger(count),
       },
       boot: 7,
       monoMs: () => this.nowMs,
       publish,
       emit,
       watched: () => undefined,
+      shipped: { watchSent: () => undefined, watchBegun: () => undefined },
     });
     this.site = createSite({
       edges: {
@@ -136,6 +138,7 @@ export class AuditedSite {
           },
         },
         reader,
+        shipper: { perform: () => undefined },
         faults: null,
         link: { publish: ({ topic, payload }) => this.heard(topic, payload) },
       },
@@ -176,11 +179,12 @@ export class AuditedSite {
   /** Everything that it publishes. */
   onMessage: (message: Message) => void = () => undefined;
 
-  private heard(topic: string, payload: Uint8Array): void {
+  private heard(topic: string, payload: Uint8Array): boolean {
     this.onMessage({ topic, payload, retained: false, oversized: false });
-    if (!topic.endsWith("/up/reply")) return;
+    if (!topic.endsWith("/up/reply")) return true;
     const envelope = decodeEnvelope(Buffer.from(payload).toString("utf8"));
     if (envelope !== null) this.answers.push({ body: parseJson(envelope.body) as Answer, envelope });
+    return true;
   }
 
   id(): string {

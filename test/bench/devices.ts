@@ -7,7 +7,9 @@ export type ToWriter =
   | { type: "open"; ports: number; hold: boolean }
   | { type: "wait-raw" }
   | { type: "talk" }
-  | { type: "hush" };
+  | { type: "hush" }
+  /** As fast as the terminals take it. */
+  | { type: "flood"; bytesPerPort: number };
 
 export type FromWriter =
   | { type: "opened"; paths: string[] }
@@ -27,6 +29,8 @@ export interface Devices {
   opened(): Promise<void>;
   talk(): Promise<void>;
   hush(): Promise<Spoken>;
+  /** So many bytes more from each, as fast as they are taken; what was sent so far when the last one was. */
+  flood(bytesPerPort: number): Promise<Spoken>;
 }
 
 export interface DeviceOptions {
@@ -46,6 +50,7 @@ export async function openDevices(scratch: Scratch, { ports, hold }: DeviceOptio
     },
     talk: async () => void (await ask(writer, { type: "talk" }, "talking")),
     hush: () => ask(writer, { type: "hush" }, "hushed"),
+    flood: (bytesPerPort) => ask(writer, { type: "flood", bytesPerPort }, "hushed"),
   };
 }
 

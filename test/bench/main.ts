@@ -1,17 +1,23 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { benchCapture } from "./capture.ts";
+import { benchCollect } from "./collect.ts";
 import { benchPower } from "./power.ts";
 import { type Outcome, outcomeText } from "./report.ts";
 import { abandonAll, ROOT } from "./scratch.ts";
 import { benchStart } from "./start.ts";
+import { benchWear } from "./wear.ts";
+import { benchWire } from "./wire.ts";
 
 /** `npm run bench -- [NAME] [--json]`: what the controller costs, beside its peers, on this machine. */
 
 const BENCHES: Readonly<Record<string, () => Promise<Outcome>>> = {
   capture: benchCapture,
+  collect: benchCollect,
   power: benchPower,
   start: benchStart,
+  wire: benchWire,
+  wear: benchWear,
 };
 
 const { values, positionals } = parseArgs({

@@ -1,6 +1,17 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
-import { freePort, installed, journalStat, type Program, type Scratch, startController } from "./scratch.ts";
+import {
+  freePort,
+  installed,
+  journalStat,
+  type Program,
+  ROOT,
+  type Scratch,
+  startController,
+  until,
+} from "./scratch.ts";
 
 /** The programs that capture consoles, each with the least config that captures, in a folder of its own. */
 
@@ -96,6 +107,52 @@ ${consoles.join("\n")}
     return { program, captured: () => logSizes(folder, paths.length) };
   },
 };
+
+/** What the work costs at least, without checksums, syncs, times or gaps. */
+export const reader: Contender = {
+  name: "C reader",
+  async start(scratch, paths) {
+    const compiler = installed("cc");
+    if (compiler === null) return null;
+    const folder = folderIn(scratch, "reader");
+    const program = join(folder, "reader");
+    execFileSync(compiler, ["-O2", "-o", program, join(ROOT, "test/bench/reader.c")]);
+    return { program: scratch.start(program, [folder, ...paths]), captured: () => logSizes(folder, paths.length) };
+  },
+};
+
+/** It captures only while a network client is attached: one each, whose CPU is not counted, throws away what it gets. */
+export const ser2net: Contender = {
+  name: "ser2net",
+  async start(scratch, paths) {
+    const found = installed("ser2net");
+    if (found === null) return null;
+    const folder = folderIn(scratch, "ser2net");
+    const file = join(folder, "ser2net.yaml");
+    const ports: number[] = [];
+    for (const _ of paths) ports.push(await freePort());
+    const connections = paths.map(
+      (path, index) => `connection: &${portName(index)}
+  accepter: tcp,127.0.0.1,${ports[index]}
+  connector: serialdev,${path},115200n81,local
+  options: { trace-read: ${folder}/${portName(index)}.log, kickolduser: true }
+`,
+    );
+    writeFileSync(file, `%YAML 1.1\n---\n${connections.join("")}`);
+    const program = scratch.start(found, ["-n", "-u", "-c", file, "-P", join(folder, "pid")]);
+    for (const port of ports) await until("ser2net's port", () => drained(port), program);
+    return { program, captured: () => logSizes(folder, paths.length) };
+  },
+};
+
+/** A client that throws away what it gets; false while nobody answers. */
+function drained(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const client = connect(port, "127.0.0.1", () => resolve(true));
+    client.on("error", () => resolve(false)).resume();
+    client.unref();
+  });
+}
 
 function folderIn(scratch: Scratch, name: string): string {
   const folder = join(scratch.folder, name);

@@ -25,7 +25,7 @@ function makeSite(scratch: Scratch, name: string, path: string | null): { config
 }
 
 /** What `journal stat` would say, without a process for each look. */
-function capturedBytes(data: string): number {
+export function capturedBytes(data: string): number {
   const folder = join(data, "journal");
   if (!existsSync(folder)) return 0;
   const disk = openDisk(folder, "read");

@@ -91,6 +91,20 @@ function talk(): void {
   }, 1);
 }
 
+const FLOOD_BYTES = 4_096;
+
+async function flood(bytesPerPort: number): Promise<void> {
+  const until = devices.map(({ sent }) => sent + bytesPerPort);
+  const block = Buffer.concat(Array.from({ length: FLOOD_BYTES / 64 }, () => Buffer.alloc(64, "0123456789abcde\n")));
+  while (devices.some(({ sent }, index) => sent < (until[index] ?? 0))) {
+    for (const [index, device] of devices.entries()) {
+      const left = (until[index] ?? 0) - device.sent;
+      if (left > 0) device.sent += device.pty.say(block.subarray(0, Math.min(left, FLOOD_BYTES)));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 async function answer(message: ToWriter): Promise<FromWriter> {
   switch (message.type) {
     case "open":
@@ -100,6 +114,9 @@ async function answer(message: ToWriter): Promise<FromWriter> {
     case "talk":
       talk();
       return { type: "talking" };
+    case "flood":
+      await flood(message.bytesPerPort);
+      return { type: "hushed", sent: devices.map((one) => one.sent), refused: devices.map((one) => one.refused) };
     case "hush":
       if (timer !== null) clearInterval(timer);
       return { type: "hushed", sent: devices.map((one) => one.sent), refused: devices.map((one) => one.refused) };

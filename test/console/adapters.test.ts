@@ -124,6 +124,12 @@ describe("which adapter a port means", () => {
     expect(told).toContain('hub: "1.2" or "1.3", usb: "10c4:ea60"');
     expect(where(twins, { path: "/dev/serial/by-id/usb-CP2102_0001" })).toMatch(/^console\.quarantined/);
     expect(where(twins, { path: "/dev/ttyUSB1" })).toBe("/dev/ttyUSB1");
+    const trip = { path: "/dev/ttyUSB1", usb: "10c4:ea60" };
+    expect(where(twins, trip)).toBe("/dev/ttyUSB1");
+    expect(where(twins, { ...trip, serial: "0001" })).toBe("/dev/ttyUSB1");
+    expect(where(twins, { ...trip, serial: "0002" })).toMatch(/^console\.quarantined: .*0001.*not 10c4:ea60 0002/);
+    expect(where(twins, { ...trip, usb: FTDI })).toMatch(/^console\.quarantined: at \/dev\/ttyUSB1 sits 10c4:ea60/);
+    expect(where(twins, { path: "/dev/ttyUSB9", usb: FTDI })).toMatch(/^console\.missing/);
     expect(where(twins, { hub: "1.3", usb: "10c4:ea60" })).toBe("/dev/ttyUSB1");
   });
 

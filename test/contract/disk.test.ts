@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -43,6 +43,32 @@ for (const [name, make] of Object.entries(DISKS)) {
       expect(Buffer.from(disk.read("a.seg", 600, 5)).toString()).toBe("heLLo");
     });
 
+    it("makes a file later, when nothing else is to be done, and syncs later, and tells", async () => {
+      const disk = make();
+      let busy = true;
+      const made = new Promise((resolve) => disk.createLater("a.seg", 600_000, () => !busy, resolve));
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      expect(disk.list()).not.toContain("a.seg");
+      busy = false;
+      expect(await made).toBeNull();
+      expect(disk.size("a.seg")).toBe(600_000);
+      disk.write("a.seg", 5, Buffer.from("there"));
+      expect(await new Promise((resolve) => disk.syncLater("a.seg", resolve))).toBeNull();
+      expect(await new Promise((resolve) => disk.syncLater("none.seg", resolve))).toBeInstanceOf(Error);
+      // Who needed it sooner made it: that one stays.
+      expect(await new Promise((resolve) => disk.createLater("a.seg", 10, () => true, resolve))).toBeNull();
+      expect(disk.size("a.seg")).toBe(600_000);
+    });
+
+    it("removes a file, and nothing else", () => {
+      const disk = make();
+      disk.create("a.seg", 10);
+      disk.create("b.seg", 10);
+      disk.remove("a.seg");
+      expect(disk.list()).toEqual(["b.seg"]);
+      expect(() => disk.read("a.seg", 0, 1)).toThrow();
+    });
+
     it("refuses a file that is not there", () => {
       expect(() => make().read("none.seg", 0, 1)).toThrow();
     });
@@ -60,6 +86,24 @@ for (const [name, make] of Object.entries(DISKS)) {
     });
   });
 }
+
+describe("room on a card", () => {
+  it("is held for files that come later, and given to them as they are made", async () => {
+    const path = folder();
+    const disk = openDisk(path, "write");
+    onTestFinished(() => disk.close());
+    const hold = (bytes: number) => new Promise<number>((resolve) => disk.reserve(bytes, resolve));
+    const held = () => statSync(join(path, "room.reserve")).blocks * 512;
+    expect(await hold(3_000_000)).toBe(3_000_000);
+    expect(held()).toBeGreaterThanOrEqual(3_000_000);
+    disk.create("a.seg", 1_000_000);
+    expect(statSync(join(path, "room.reserve")).size).toBe(2_000_000);
+    expect(await hold(500_000)).toBe(500_000);
+    expect(held()).toBeLessThan(600_000);
+    disk.create("b.seg", 500_000);
+    expect(readdirSync(path).sort()).toEqual(["a.seg", "b.seg"]);
+  });
+});
 
 describe("a file that is written whole", () => {
   it("is the new one or the old one, never a part, and leaves nothing beside it", () => {

@@ -94,7 +94,7 @@ for (const [name, make] of Object.entries(SUBJECTS)) {
       await within(3_000, () => name === "a terminal" || said.includes("login: "));
       subject.say("hello");
       await within(3_000, () => said.includes("hello"));
-      expect(subject.port.write(Buffer.from("typed"))).toBe(true);
+      expect(subject.port.write(Buffer.from("typed"))).toBe(5);
       await within(3_000, () => subject.heard().includes("typed"));
       expect(events).toEqual(["up"]);
     });
@@ -191,7 +191,7 @@ describe("a terminal whose identity is in doubt", () => {
       data: () => told.push("data"),
     });
     await within(3_000, () => asked >= 2);
-    expect(port.write(Buffer.from("typed"))).toBe(false);
+    expect(port.write(Buffer.from("typed"))).toBe(0);
     await port.stop();
     expect(told).toEqual(["console.quarantined two adapters fit"]);
     expect(pty.heard()).toBe("");
@@ -207,11 +207,11 @@ describe("a terminal whose identity is in doubt", () => {
     await within(3_000, () => told.length === 1);
     doubt = true;
     await within(5_000, () => told.length === 2);
-    expect(port.write(Buffer.from("typed"))).toBe(false);
+    expect(port.write(Buffer.from("typed"))).toBe(0);
     doubt = false;
     await within(5_000, () => told.length === 3);
     expect(told).toEqual(["up", "console.quarantined", "up"]);
-    expect(port.write(Buffer.from("again"))).toBe(true);
+    expect(port.write(Buffer.from("again"))).toBe(5);
     await port.stop();
     expect(pty.heard()).not.toContain("typed");
     pty.close();

@@ -139,6 +139,23 @@ describe("the local socket", () => {
   });
 });
 
+describe("what is told twice in one turn", () => {
+  it("goes out once where only the newest counts, and an answer goes before it", async () => {
+    const broker = await startBroker(0);
+    onTestFinished(() => broker.stop());
+    const { got, up } = listen(mqtt(broker.port, "who-listens", ["t/up/#"]));
+    await up;
+    const site = mqtt(broker.port, "site", []);
+    const { up: siteUp } = listen(site);
+    await siteUp;
+    for (const text of ["first", "second", "third"]) site.publish("t/up/state", Buffer.from(text), true);
+    site.publish("t/up/reply", Buffer.from("done"), false);
+    await until(() => got.length >= 2);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(got.map(({ payload }) => Buffer.from(payload).toString())).toEqual(["done", "third"]);
+  });
+});
+
 describe("a broker that comes and goes", () => {
   it("is normal: the site connects when it is there, and again when it is back", async () => {
     const first = await startBroker(0);

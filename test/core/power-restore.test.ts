@@ -92,13 +92,13 @@ describe("without a power cut", () => {
 
   it("a reboot with the mains present moves nothing", () => {
     expect(moved(nextBoot(plan, "kept"))).toEqual([]);
-    const earlier = (bench: Bench) => bench.emit({ type: "stopping", towards: "reboot" });
+    const earlier = (bench: Bench) => bench.emit({ type: "stopping", heads: {}, towards: "reboot" });
     expect(moved(nextBoot(plan, "unknown", { earlier }))).toEqual([]);
   });
 
   it("where nobody can tell, nothing is taken off", () => {
     expect(moved(nextBoot(plan, "unknown"))).toEqual([[4, true]]);
-    const earlier = (bench: Bench) => bench.emit({ type: "stopping", towards: "other" });
+    const earlier = (bench: Bench) => bench.emit({ type: "stopping", heads: {}, towards: "other" });
     expect(moved(nextBoot(plan, "unknown", { earlier }))).toEqual([[4, true]]);
   });
 

@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readUnit, systemText } from "./unit-file.ts";
+import { readUnit, SYSTEM, systemText } from "./unit-file.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -17,6 +18,14 @@ describe("towpath.service", () => {
     expect(node).toBe("/usr/bin/node");
     expect(existsSync(join(ROOT, program?.replace("/usr/lib/towpath/", "") ?? "missing"))).toBe(true);
     expect(args).toEqual(["controller", "--config", "/etc/towpath/site.yaml"]);
+  });
+
+  it("says only such things to node as every node understands: another word and it would not start", () => {
+    const [options, ...more] = words("Service.Environment");
+    expect(options).toBe("NODE_OPTIONS=--max-semi-space-size=1");
+    expect(more).toEqual(["MALLOC_ARENA_MAX=1"]);
+    const env = { ...process.env, NODE_OPTIONS: options?.replace("NODE_OPTIONS=", "") };
+    expect(execFileSync(process.execPath, ["-p", "6 * 7"], { env, encoding: "utf8" })).toBe("42\n");
   });
 
   it("starts where every network is dead", () => {
@@ -112,6 +121,44 @@ describe("towpath.service", () => {
       .filter((line) => /^[ug] /.test(line))
       .map((line) => line.split(/\s+/)[1]);
     for (const group of [...words("Service.SupplementaryGroups"), one("Service.Group")]) expect(made).toContain(group);
+  });
+});
+
+describe("towpath-collect.service", () => {
+  const unit = readUnit("systemd/system/towpath-collect.service");
+  const one = (key: string): string | undefined => unit.get(key)?.at(-1);
+
+  it("starts node itself with the settings of one file, and not at all without it", () => {
+    expect(one("Service.Type")).toBe("notify");
+    const [node, program, ...args] = one("Service.ExecStart")?.split(/\s+/) ?? [];
+    expect(node).toBe("/usr/bin/node");
+    expect(existsSync(join(ROOT, program?.replace("/usr/lib/towpath/", "") ?? "missing"))).toBe(true);
+    expect(args).toEqual(["collect", "--dir", "/var/lib/towpath-collect", "$COLLECT_FLAGS"]);
+    expect(one("Service.EnvironmentFile")).toBe(one("Unit.ConditionPathExists"));
+  });
+
+  it("has in its example every setting that the command knows by that name", () => {
+    const example = readFileSync(join(SYSTEM, "../share/doc/towpath/examples/collect.env.example"), "utf8");
+    const names = [...example.matchAll(/^([A-Z_]+)=/gm)].map(([, name = ""]) => name);
+    const settings = readFileSync(join(ROOT, "src/operator/settings.ts"), "utf8");
+    const known = [...settings.matchAll(/pick\("[^"]+", "([A-Z_]+)"\)|env\.TOWPATH_([A-Z]+)/g)].map(
+      ([, picked, read]) => `TOWPATH_${picked ?? read}`,
+    );
+    expect(names.length).toBeGreaterThan(5);
+    expect(names.filter((name) => name !== "COLLECT_FLAGS" && !known.includes(name))).toEqual([]);
+  });
+
+  it("never gives up, and writes nowhere but in its folder", () => {
+    expect(one("Service.Restart")).toBe("always");
+    expect(one("Unit.StartLimitIntervalSec")).toBe("0");
+    expect(one("Service.ProtectSystem")).toBe("strict");
+    expect(one("Service.StateDirectory")).toBe("towpath-collect");
+    expect(unit.get("Service.CapabilityBoundingSet")).toEqual([""]);
+    expect(one("Service.NoNewPrivileges")).toBe("yes");
+  });
+
+  it("lets a hook end before it is killed", () => {
+    expect(Number(one("Service.TimeoutStopSec"))).toBeGreaterThan(35);
   });
 });
 

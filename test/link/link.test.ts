@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { backoff } from "../../src/link/backoff.ts";
+import { chunksOf } from "../../src/link/chunking.ts";
 import { PacketCap } from "../../src/link/packet-cap.ts";
-import { chunksOf } from "../../src/link/reader.ts";
 
 function packet(type: number, flags: number, body: Uint8Array): Buffer {
   const length: number[] = [];

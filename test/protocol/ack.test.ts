@@ -18,6 +18,7 @@ describe("an acknowledgement", () => {
       fc.property(tracks, (all) => {
         const ack = { receiver: "vault", tracks: all };
         expect(decodeAck(encodeAck(ack))).toEqual(ack);
+        expect(decodeAck(encodeAck({ ...ack, site: "acme/one" }))).toEqual({ ...ack, site: "acme/one" });
       }),
     );
   });
@@ -31,6 +32,7 @@ describe("an acknowledgement", () => {
     ["no JSON", "{"],
     ["no receiver", '{"tracks": {}}'],
     ["a receiver that is no name", '{"receiver": "../up", "tracks": {}}'],
+    ["a site that is no text", '{"receiver": "vault", "site": 7, "tracks": {}}'],
     ["tracks as a list", '{"receiver": "vault", "tracks": []}'],
     ["a track without a boot", '{"receiver": "vault", "tracks": {"router1/rx": [[0, 1]]}}'],
     ["a boot beyond 32 bits", '{"receiver": "vault", "tracks": {"4294967296/router1/rx": []}}'],

@@ -3,9 +3,9 @@ import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startBroker } from "../../src/link/broker.ts";
+import { makeCertificates } from "../certificates.ts";
 import { openPty, type Pty } from "../pty.ts";
 import {
-  makeCertificates,
   makeSite,
   refuseVersion5,
   startController,

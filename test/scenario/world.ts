@@ -4,6 +4,7 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { Certificates } from "../certificates.ts";
 
 /** Real programs for scenarios: controllers, brokers, keys, the command line. All end with the test. */
 
@@ -56,6 +57,8 @@ export function run(
       clearTimeout(timer);
       resolve({ code: code ?? -1, out, err });
     });
+    // A program that ended before it read anything is judged by its exit code.
+    child.stdin.on("error", () => undefined);
     child.stdin.end(options.input ?? "");
   });
 }
@@ -91,8 +94,12 @@ export function start(
   return { child, log: () => log, ended };
 }
 
-export async function startController(config: string, args: readonly string[] = []): Promise<Running> {
-  const running = start("node", [TOWPATH, "controller", "--config", config, ...args]);
+export async function startController(
+  config: string,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Running> {
+  const running = start("node", [TOWPATH, "controller", "--config", config, ...args], { env });
   onTestFinished(() => void running.child.kill("SIGKILL"));
   await until(
     () => /^ready$/m.test(running.log()) || running.child.exitCode !== null,
@@ -129,73 +136,10 @@ export async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-export interface Certificates {
-  readonly ca: string;
-  readonly server: { cert: string; key: string };
-  readonly site: { cert: string; key: string };
-  readonly operator: { cert: string; key: string };
-}
-
-/** A small CA of our own, and a certificate each for the broker, the site and the operator. */
-export function makeCertificates(folder: string): Certificates {
-  const openssl = (args: readonly string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
-  openssl([
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-days",
-    "30",
-    "-subj",
-    "/CN=test ca",
-    "-keyout",
-    "ca.key",
-    "-out",
-    "ca.pem",
-  ]);
-  const issue = (name: string) => {
-    writeFileSync(join(folder, `${name}.ext`), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-    openssl([
-      "req",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      `/CN=${name}`,
-      "-keyout",
-      `${name}.key`,
-      "-out",
-      `${name}.csr`,
-    ]);
-    openssl([
-      "x509",
-      "-req",
-      "-in",
-      `${name}.csr`,
-      "-CA",
-      "ca.pem",
-      "-CAkey",
-      "ca.key",
-      "-CAcreateserial",
-      "-days",
-      "30",
-      "-extfile",
-      `${name}.ext`,
-      "-out",
-      `${name}.pem`,
-    ]);
-    return { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
-  };
-  return { ca: join(folder, "ca.pem"), server: issue("broker"), site: issue("site"), operator: issue("operator") };
-}
-
 export interface TestBroker {
   readonly port: number;
+  /** To stop, stall or kill it. */
+  readonly child: ChildProcess;
   stop(): Promise<void>;
 }
 
@@ -220,6 +164,7 @@ export async function startMosquitto(
   );
   return {
     port,
+    child: broker.child,
     async stop() {
       broker.child.kill("SIGTERM");
       await broker.ended;

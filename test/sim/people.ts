@@ -1,10 +1,10 @@
-import type { KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { publicKeyLine, signEd25519, verifySignature } from "../../src/access/sshsig.ts";
 import { decodeCommand } from "../../src/protocol/command.ts";
 import { decodeEnvelope, encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
 import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
 import type { Keys } from "../../src/site/edges.ts";
-import { newKey, trustText } from "../trust.ts";
+import { trustText } from "../trust.ts";
 
 /** Who is around a simulated site: operators, one of whom is revoked under way, a viewer, and a stranger. */
 
@@ -12,13 +12,13 @@ export const PEOPLE = ["alice", "ada", "olaf", "bob", "mallory"] as const;
 export type Person = (typeof PEOPLE)[number];
 
 const KEYS_OF: Readonly<Record<Person, KeyObject>> = {
-  alice: newKey(),
-  ada: newKey(),
-  olaf: newKey(),
-  bob: newKey(),
-  mallory: newKey(),
+  alice: keyOf("alice"),
+  ada: keyOf("ada"),
+  olaf: keyOf("olaf"),
+  bob: keyOf("bob"),
+  mallory: keyOf("mallory"),
 };
-const ROOT = newKey();
+const ROOT = keyOf("root");
 
 const operators = {
   alice: { key: KEYS_OF.alice, role: "operator" },
@@ -44,6 +44,13 @@ export function authenticity(payload: Uint8Array): { readonly id: string; readon
   if (envelope === null || decoded?.ok !== true) return null;
   const signers = envelope.sigs.map((one) => SITE_KEYS.verify(envelope.body, one, NAMESPACES.command));
   return { id: decoded.command.id, known: signers.some((one) => one !== null && FINGERPRINTS.has(one)) };
+}
+
+/** The same key in every process, so that a seed tells the same story everywhere (PKCS #8 of a seed, RFC 8410). */
+function keyOf(name: string): KeyObject {
+  const seed = createHash("sha256").update(name).digest();
+  const key = Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), seed]);
+  return createPrivateKey({ key, format: "der", type: "pkcs8" });
 }
 
 export const maySwitch = (by: string): boolean => by === "alice" || by === "ada" || by === "olaf";

@@ -222,6 +222,7 @@ export class World {
         },
       },
       reader: { perform: () => undefined },
+      shipper: null,
       faults: null,
       link: {
         publish: (message) => {

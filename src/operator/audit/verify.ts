@@ -192,7 +192,6 @@ class Audit {
       from >= 0 &&
       typeof body.first === "number" &&
       body.sha256 === textHash(records.slice(from).join("\n"));
-    if (good && !this.broken && judged[0] && Number(body.first) >= judged[0].seq) this.proven = last;
     if (!good) return this.problem(null, "the head is not the site's signature over the last records");
     const begin = judged[0]?.seq ?? 0;
     // While it was read, the ring may have gone on; never may less be here than the site still had.

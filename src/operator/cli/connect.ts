@@ -2,6 +2,7 @@ import { formatDuration } from "../../core/duration.ts";
 import { asRecord, type Client, openClient } from "../client.ts";
 import { SettingsError, SigningError, Unreachable } from "../errors.ts";
 import { loadSettings, type Settings } from "../settings.ts";
+import type { Signer } from "../signer.ts";
 import { findWho, type KnownSites, type LoadedTrust, loadSites, loadTrust, type Who } from "../who.ts";
 import { type CliArgs, list, SilentError, text, UsageError } from "./command.ts";
 import { note, safe } from "./out.ts";
@@ -34,9 +35,9 @@ function orUsage<T>(work: () => T): T {
   }
 }
 
-export async function whoOf(context: Context): Promise<Who> {
+export async function whoOf(context: Context, signerOf?: (identity: string) => Signer): Promise<Who> {
   try {
-    return await findWho(context.settings, context.trust);
+    return await findWho(context.settings, context.trust, signerOf);
   } catch (error) {
     if (error instanceof SettingsError || error instanceof SigningError) throw new UsageError(error.message);
     throw error;

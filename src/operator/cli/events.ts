@@ -1,9 +1,7 @@
-import { parseJson } from "../../protocol/envelope.ts";
-import { recordsDigest } from "../../protocol/records.ts";
-import { parseTopic } from "../../protocol/topics.ts";
-import { type ClockAt, readClocks } from "../answers.ts";
-import { asRecord, type Client, type SiteReply, sleep } from "../client.ts";
-import type { Who } from "../who.ts";
+import { readClocks } from "../answers.ts";
+import { BootClocks } from "../boot-clocks.ts";
+import type { LineSearch } from "../grep.ts";
+import type { LedgerLine } from "../ledger-source.ts";
 import {
   type CliArgs,
   type CliCommand,
@@ -14,155 +12,218 @@ import {
   text,
   UsageError,
 } from "./command.ts";
-import { connectTo, contextOf, sayVerification, silence, viewerOf } from "./connect.ts";
-import { jsonText, print, printError, safe } from "./out.ts";
-import { tellRejected } from "./refusal.ts";
+import { eventLine } from "./event-line.ts";
+import { type EventPlace, openEventPlace } from "./event-place.ts";
+import {
+  GREP_OPTIONS,
+  refuseTogether,
+  searchOf,
+  TIME_HELP,
+  TIME_OPTIONS,
+  type TimeRange,
+  timesOf,
+} from "./log-options.ts";
+import { jsonText } from "./out.ts";
+import { failureOfRead } from "./read-failure.ts";
+import { Screen } from "./screen.ts";
 
 export const command: CliCommand = {
-  usage: ["events SITE [--last N | --all] [--follow]"],
+  usage: [
+    "events SITE [--since T] [--until T] [--last N | --all] [--follow] [--grep PATTERN]",
+    "events --data DATA …                 from the card of a dead site",
+    "events --dir DIR [FLEET/]SITE …      from the folder of a collector",
+  ],
   about: "The site's ledger: what was decided, what moved, what came and went.",
-  examples: ["towpath events demo", "towpath events demo --all --json", "towpath events demo --follow"],
+  examples: [
+    "towpath events demo",
+    "towpath events demo --since 1d --grep 'console .*down'",
+    "towpath events demo --all --json",
+    "towpath events demo --follow",
+    "towpath events --data /mnt/card/towpath --last 20",
+    "towpath events --dir /srv/consoles harbour-07 --since 03:00",
+  ],
   options: {
     ...CONNECTION_OPTIONS,
+    ...TIME_OPTIONS,
     last: { type: "string" },
     all: { type: "boolean" },
     follow: { type: "boolean", short: "f" },
+    ...GREP_OPTIONS,
+    data: { type: "string" },
+    dir: { type: "string" },
   },
   optionHelp: {
-    last: "so many of the newest records (default 50)",
-    all: "everything the site still holds",
-    follow: "and what happens from now on, until Ctrl-C",
+    ...TIME_HELP,
+    last: "so many of the newest records (default 50, where neither --since nor --until nor --all is given)",
+    all: "everything that is still held",
+    follow: "and what happens from now on, until Ctrl-C; survives lost links",
+    grep: "only records whose line, as it is printed, matches a regular expression",
+    "ignore-case": "-i, for --grep: upper and lower case are the same",
+    data: "read the journal of a site's data folder on this machine",
+    dir: "read the folder in which `towpath collect` stores",
     ...CONNECTION_HELP,
+    json: "one JSON document; with --follow one record a line",
   },
   run,
 };
 
-const TRIES = 3;
+const CONTRADICTIONS = [
+  ["data", "dir"],
+  ["data", "follow"],
+  ["until", "follow"],
+  ["all", "since"],
+  ["all", "last"],
+  ["since", "last"],
+  ["until", "last"],
+] as const;
 
-type Json = Readonly<Record<string, unknown>>;
+const LAST = 50;
 
 async function run(args: CliArgs): Promise<number> {
-  const last = Number(text(args, "last") ?? 50);
-  if (!Number.isInteger(last) || last < 1) throw new UsageError("--last wants a whole number");
-  const context = contextOf(args);
-  const who = await viewerOf(context);
-  const client = await connectTo(context, args.words[0]?.replace(/\/.*$/, "") ?? null);
+  refuseTogether(args, CONTRADICTIONS);
+  const last = Number(text(args, "last") ?? LAST);
+  if (!Number.isInteger(last) || last < 1) throw new UsageError("--last wants a whole number, as --last 200");
+  const times = timesOf(args, Date.now());
+  const search = searchOf(args);
+  const ranged = flag(args, "all") || times.since !== null || times.until !== null;
+  const start = ranged ? { sinceMs: times.since?.wallMs ?? 0 } : { last };
+  const place = await openEventPlace(args);
+  const screen = new Screen();
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  const events = new Events(place, screen, { times, search, json: args.json, follow: flag(args, "follow") });
   try {
-    const events = new Events(client, who, args.json);
-    const code = await events.past(flag(args, "all") ? { from: 0 } : { last });
-    if (code !== EXIT.done) return code;
-    sayVerification(client, client.site);
-    if (flag(args, "follow")) return await events.live();
-    if (args.json) print(jsonText({ ok: true, events: events.seen }));
-    else for (const record of events.seen) print(lineOf(record, events.clocks));
-    return EXIT.done;
+    await events.past(start, stop.signal);
+    if (flag(args, "follow")) await events.live(stop);
+    return events.end(stop.signal.aborted && !flag(args, "follow"));
+  } catch (error) {
+    events.breakOff();
+    return failureOfRead(error, { json: args.json && !events.begun, place, note: screen.note, reached: null });
   } finally {
-    await client.stop();
+    await place.stop();
   }
+}
+
+interface Shown {
+  readonly times: TimeRange;
+  readonly search: LineSearch | null;
+  readonly json: boolean;
+  readonly follow: boolean;
 }
 
 class Events {
-  readonly seen: Json[] = [];
-  clocks: readonly ClockAt[] = [];
+  /** JSON of a range is one document, written as it comes. */
+  begun = false;
   private next = 0;
-  private readonly client: Client;
-  private readonly who: Who | null;
-  private readonly json: boolean;
+  private count = 0;
+  private read = 0;
+  private readonly clocks = new BootClocks();
+  private readonly doubted = new Set<number>();
+  private readonly place: EventPlace;
+  private readonly screen: Screen;
+  private readonly how: Shown;
 
-  constructor(client: Client, who: Who | null, json: boolean) {
-    this.client = client;
-    this.who = who;
-    this.json = json;
+  constructor(place: EventPlace, screen: Screen, how: Shown) {
+    this.place = place;
+    this.screen = screen;
+    this.how = how;
   }
 
-  async past(first: Json): Promise<number> {
-    let args = first;
-    for (let tries = 0; tries < TRIES; ) {
-      const page = await this.page(args);
-      if (page.reply.phase !== "result") return tellRejected(this.json, page.reply);
-      if (page.records === null) {
-        tries++;
-        continue;
+  async past(start: { last: number } | { sinceMs: number }, signal: AbortSignal): Promise<void> {
+    let first = true;
+    for await (const page of this.place.source.read(start)) {
+      if (first) this.place.verified();
+      first = false;
+      this.clocks.learn(this.place.source.clocks());
+      this.take(page);
+      await this.screen.ready();
+      if (signal.aborted || this.isPast(page.at(-1))) return;
+    }
+  }
+
+  private wall(record: LedgerLine): number | null {
+    return this.clocks.wallMs(Number(record.boot), Number(record.mono));
+  }
+
+  private inTime(record: LedgerLine): boolean {
+    const wall = this.wall(record);
+    const { since, until } = this.how.times;
+    if (wall === null) return true;
+    return (since === null || wall >= since.wallMs) && (until === null || wall < until.wallMs);
+  }
+
+  private isPast(record: LedgerLine | undefined): boolean {
+    const wall = record === undefined ? null : this.wall(record);
+    const { until } = this.how.times;
+    return until !== null && wall !== null && wall >= until.wallMs;
+  }
+
+  private take(records: readonly LedgerLine[]): void {
+    const fresh = records.filter((record) => Number(record.seq) >= this.next);
+    if (fresh.length === 0) return;
+    this.next = fresh.reduce((next, record) => Math.max(next, Number(record.seq) + 1), this.next);
+    const wanted = fresh.filter((record) => this.inTime(record));
+    this.read += wanted.length;
+    const lines = wanted.map((record) => eventLine(record, this.clocks));
+    const found = this.how.search?.matching(lines) ?? null;
+    for (const [index, record] of wanted.entries())
+      if (found === null || found[index] === true) this.show(record, lines[index] ?? "");
+  }
+
+  private show(record: LedgerLine, line: string): void {
+    if (this.how.json) {
+      this.screen.write(this.how.follow ? `${jsonText(record)}\n` : `${this.opening()}${jsonText(record)}`);
+    } else {
+      this.doubt(Number(record.boot));
+      this.screen.write(`${line}\n`);
+    }
+    this.count++;
+  }
+
+  private opening(): string {
+    this.begun = true;
+    return this.count === 0 ? '{"events":[\n' : ",\n";
+  }
+
+  private doubt(boot: number): void {
+    const doubt = this.doubted.has(boot) ? null : this.clocks.doubt(boot);
+    this.doubted.add(boot);
+    if (doubt !== null) this.screen.note(`-- ${doubt} --`);
+  }
+
+  async live(stop: AbortController): Promise<void> {
+    let failed: unknown = null;
+    const take = (records: readonly LedgerLine[]): void => {
+      try {
+        this.learnFrom(records);
+        this.take(records);
+      } catch (error) {
+        failed = error;
+        stop.abort();
       }
-      for (const record of page.records) this.take(record);
-      if (page.reply.more !== true) return EXIT.done;
-      args = { from: Number(page.reply.to) };
-    }
-    printError("the records that came are not those that the site signed for (reply.unverified)", "Try again.");
-    return EXIT.failed;
+    };
+    await this.place.live(() => this.next, take, stop.signal);
+    if (failed !== null) throw failed;
   }
 
-  /** One read; `records` is null when what came does not match the signed answer. */
-  private async page(args: Json): Promise<{ reply: SiteReply; records: Json[] | null }> {
-    const heard: Json[] = [];
-    const stop = this.client.onMessage((message) => void heard.push(...recordsOf(message)));
-    const reply = await this.client.send(
-      { kind: "read", args: { console: null, ...args } },
-      { who: this.who, timeoutMs: 15_000 },
-    );
-    if (reply === null) throw silence(this.client, this.client.site);
-    this.clocks = readClocks(reply.clocks);
-    let records = reply.phase === "result" ? signedRecords(heard, reply) : null;
-    for (let waited = 0; reply.phase === "result" && records === null && waited < 3_000; waited += 50) {
-      await sleep(50);
-      records = signedRecords(heard, reply);
-    }
-    stop();
-    return { reply, records };
+  /** A clock that is set while somebody watches is a record itself. */
+  private learnFrom(records: readonly LedgerLine[]): void {
+    for (const record of records) if (record.kind === "clock") this.clocks.learn(readClocks([record]));
   }
 
-  private take(record: Json): boolean {
-    if (Number(record.seq) < this.next) return false;
-    this.next = Number(record.seq) + 1;
-    this.seen.push(record);
-    return true;
+  end(interrupted: boolean): number {
+    const code = interrupted ? EXIT.failed : EXIT.done;
+    if (this.how.json && !this.how.follow)
+      this.screen.write(`${this.begun ? "\n]" : '{"events":[]'},"ok":${code === EXIT.done}}\n`);
+    else if (!this.how.json && this.count === 0 && !this.how.follow)
+      this.screen.note(
+        this.read === 0 ? "-- nothing happened in that time --" : `-- none of ${this.read} records matches --`,
+      );
+    return code;
   }
 
-  async live(): Promise<number> {
-    const show = (record: Json) => print(this.json ? jsonText(record) : lineOf(record, this.clocks));
-    for (const record of this.seen) show(record);
-    this.client.onMessage((message) => {
-      for (const record of recordsOf(message)) if (this.take(record)) show(record);
-    });
-    await new Promise<void>((resolve) => process.once("SIGINT", () => resolve()));
-    return EXIT.done;
+  /** A document that was begun is ended, so that what came can be read. */
+  breakOff(): void {
+    if (this.begun) this.screen.write('\n],"ok":false}\n');
   }
-}
-
-/** The records of a range, if they are exactly those whose hash the site signed. */
-function signedRecords(heard: readonly Json[], reply: SiteReply): Json[] | null {
-  const bySeq = new Map(heard.map((record) => [Number(record.seq), record]));
-  const mine = [...bySeq.values()]
-    .filter((record) => Number(record.seq) >= Number(reply.from) && Number(record.seq) < Number(reply.to))
-    .sort((a, b) => Number(a.seq) - Number(b.seq));
-  return recordsDigest(mine) === reply.sha256 ? mine : null;
-}
-
-function recordsOf(message: { topic: string; payload: Uint8Array }): Json[] {
-  if (parseTopic(message.topic)?.topic.name !== "up/event") return [];
-  const records = asRecord(parseJson(message.payload))?.records;
-  return Array.isArray(records) ? records.map(asRecord).filter((one) => one !== null) : [];
-}
-
-function lineOf(record: Json, clocks: readonly ClockAt[]): string {
-  // Evidence is for `towpath audit`; a person reads what was decided.
-  const {
-    seq,
-    boot,
-    mono,
-    kind,
-    reply: _,
-    prev: _prev,
-    signed: _signed,
-    document: _document,
-    intent,
-    ...rest
-  } = record;
-  const clock = clocks.find((one) => one.boot === boot);
-  const time =
-    clock === undefined ? `boot ${boot} +${mono} ms` : new Date(clock.wall + (Number(mono) - clock.mono)).toISOString();
-  const detail = Object.entries({ ...rest, ...asRecord(intent) }).map(
-    ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
-  return safe(`${time} #${seq} ${kind} ${detail.join(" ")}`);
 }

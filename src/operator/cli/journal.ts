@@ -1,5 +1,6 @@
-import { applyRecord, EMPTY_DURABLE, type LedgerRecord } from "../../core/ledger.ts";
-import { recoverDurable } from "../../site/recover.ts";
+import { damaged, inspect, type JournalReport } from "../../journal/inspect.ts";
+import type { JournalStore } from "../../journal/store.ts";
+import { recoverDurable, stoppedAt } from "../../site/recover.ts";
 import { consolesOf, openCard } from "./card.ts";
 import { type CliArgs, type CliCommand, EXIT, UsageError } from "./command.ts";
 import { jsonText, paint, print } from "./out.ts";
@@ -37,6 +38,7 @@ function stat(args: CliArgs, data: string): number {
     consoles,
     ledger: { seq: durable.seq, boot: durable.boot, start: durable.start, owed },
     rings: store.ringStat(),
+    clean: store.ledger.endedCleanly(),
   };
   if (args.json) {
     print(jsonText(report));
@@ -49,61 +51,75 @@ function stat(args: CliArgs, data: string): number {
   );
   for (const [ring, { segments, usedBytes }] of Object.entries(report.rings))
     print(`${ring}: ${segments} segments, ${usedBytes} bytes used`);
+  print(endText(report.clean));
   return EXIT.done;
 }
 
-/** The ledger must be one sequence without a hole; capture offsets must not go back within a boot. */
+/** Everything is read: each segment as far as it checks out, the ledger as one sequence, each console by offset. */
 function verify(args: CliArgs, data: string): number {
   const store = openCard(data);
-  const problems: string[] = [];
-  let durable = EMPTY_DURABLE;
-  let before: number | null = null;
-  let records = 0;
-  for (const json of store.readLedger(0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)) {
-    const record = JSON.parse(json) as LedgerRecord;
-    if (before !== null && record.seq !== before + 1) problems.push(`ledger: ${record.seq} follows ${before}`);
-    before = record.seq;
-    records++;
-    durable = applyRecord(durable, record);
-  }
-  for (const [track, { boots }] of Object.entries(store.stat())) {
-    for (const { boot, next } of boots) problems.push(...captureProblems(store, track, boot, next));
-  }
+  const report = inspect(store);
+  const problems = [...problemsOf(report), ...missingAtEnd(store)];
   const ok = problems.length === 0;
-  const report = { ok, records, ledger: durable.seq, consoles: consolesOf(store), problems };
-  if (args.json) print(jsonText(report));
+  if (args.json) print(jsonText({ ok, ...report, consoles: consolesOf(store), problems }));
   else {
+    for (const line of reportLines(report)) print(line);
     for (const problem of problems) print(`${paint("red", "wrong")}: ${problem}`);
-    print(
-      ok
-        ? `${paint("green", "ok")}: ${records} ledger records, consoles ${report.consoles.join(", ") || "none"}`
-        : `${problems.length} problems`,
-    );
+    print(ok ? `${paint("green", "ok")}: all of it checks out` : `${problems.length} problems`);
   }
   return ok ? EXIT.done : EXIT.failed;
 }
 
-/** Between two pieces that do not follow each other there must be a gap record of that length. */
-function captureProblems(store: ReturnType<typeof openCard>, track: string, boot: number, next: number): string[] {
-  const problems: string[] = [];
-  const step = 256 * 1024;
-  let from = 0;
-  let expected: number | null = null;
-  while (from < next) {
-    const range = store.readCapture(track, boot, from, next, step);
-    if (range === null || range.end <= from) break;
-    for (const piece of range.pieces) {
-      const { gaps } = range;
-      const start: number | null = expected;
-      if (start !== null && piece.offset !== start) {
-        const declared = gaps.some(
-          (gap) => gap.offset >= start && gap.offset + (gap.length ?? 0) <= piece.offset && gap.length !== null,
-        );
-        if (!declared) problems.push(`${track}: ${piece.offset} follows ${start} without a gap record (boot ${boot})`);
-      }
-      expected = piece.offset + piece.data.length;
-    }
-    from = range.end;
-  }
-  return problems;
+function problemsOf(report: JournalReport): string[] {
+  const { tracks, ledger, unreadable } = report;
+  return [
+    ...unreadable.map((one) => `cannot be read: ${one}`),
+    ...damaged(report).map(
+      ({ segment }) =>
+        `${segment.name}: ${segment.missingBytes} bytes after the first ${segment.validBytes} do not check out`,
+    ),
+    ...ledger.holes.map(({ after, before }) => `ledger: ${before} follows ${after}`),
+    ...tracks.flatMap(({ track, boot, gaps }) => {
+      const { corrupt } = gaps;
+      return corrupt === undefined ? [] : [`${track}: ${corrupt.bytes} bytes are missing in boot ${boot}`];
+    }),
+  ];
+}
+
+/** After a clean end each console must stand where the last life left it: no segment after a lost one would tell. */
+export function missingAtEnd({ recovered }: JournalStore): string[] {
+  const { boot } = recoverDurable(recovered);
+  return Object.entries(stoppedAt(recovered.records) ?? {}).flatMap(([track, stopped]) => {
+    const head = recovered.tracks[track];
+    const next = head?.boot === boot ? head.next : 0;
+    if (next >= stopped) return [];
+    return [`${track}: bytes ${next} to ${stopped} of boot ${boot} are missing, recorded when the last life ended`];
+  });
+}
+
+function reportLines({ rings, ledger, tracks, clean }: JournalReport): string[] {
+  const ring = (name: "ledger" | "capture"): string => {
+    const segments = rings[name];
+    const used = segments.reduce((sum, { validBytes }) => sum + validBytes, 0);
+    const size = segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    return `${name}: ${segments.length} segments, ${used} of ${size} bytes used`;
+  };
+  const twice = ledger.twice > 0 ? `, ${ledger.twice} of them stand twice` : "";
+  return [
+    ring("ledger"),
+    ring("capture"),
+    `ledger records: ${ledger.records}, ${ledger.first ?? "none"} to ${ledger.last ?? "none"}${twice}`,
+    ...tracks.map(({ track, boot, first, next, bytes, gaps }) => {
+      const told = Object.entries(gaps).map(([cause, { count, bytes }]) => `${count} ${cause} (${bytes} bytes)`);
+      return `${track} boot ${boot}: ${bytes} bytes, ${first} to ${next}, gaps: ${told.join(", ") || "none"}`;
+    }),
+    endText(clean),
+  ];
+}
+
+function endText(clean: boolean | null): string {
+  if (clean === null) return "nothing was ever recorded here";
+  return clean
+    ? "the last life ended in order"
+    : "the last life did not end in order, or goes on: killed, power cut, or running now";
 }

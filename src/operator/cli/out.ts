@@ -57,6 +57,13 @@ export class ConsoleText {
     let out = "";
     let at = 0;
     while (at < all.length) {
+      const plain = plainEnd(all, at);
+      if (plain > at) {
+        out += all.toString("latin1", at, plain);
+        at = plain;
+        this.afterReturn = false;
+        continue;
+      }
       const length = sequenceLength(all[at] ?? 0);
       if (at + length > all.length && !end) break;
       const char = decodeOne(all.subarray(at, at + length));
@@ -75,6 +82,13 @@ export class ConsoleText {
     if (char === "\n" || char === "\r") return "\n";
     return char !== "\t" && UNPRINTABLE.test(char) ? escapeChar(char) : char;
   }
+}
+
+/** Where the characters end that show as they are: most of what consoles say. */
+function plainEnd(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (let byte = bytes[at]; byte !== undefined && byte >= 0x20 && byte <= 0x7e; byte = bytes[at]) at++;
+  return at;
 }
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

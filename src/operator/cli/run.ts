@@ -7,8 +7,12 @@ type Verbs = Readonly<Record<string, { summary: string; load: () => Promise<{ co
 
 /** Runs one verb and returns the exit code. */
 export async function runCommand(verbs: Verbs, argv: readonly string[]): Promise<number> {
-  // `towpath log … | head` is no error.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // `towpath log … | head` is no error.
+    if (error.code === "EPIPE") process.exit(EXIT.done);
+    printError(`the output cannot be written: ${error.message}`, "Look at the file or disk that it goes to.");
+    process.exit(EXIT.failed);
+  });
   const [verb, ...rest] = argv;
   if (verb === undefined || verb === "help" || verb === "--help" || verb === "-h") {
     process.stdout.write(overview(verbs));
@@ -66,7 +70,10 @@ function overview(verbs: Verbs): string {
 
 function help(command: CliCommand): string {
   const usage = command.usage.map((line) => `  towpath ${line}`).join("\n");
-  const options = Object.entries({ ...command.optionHelp, json: "one JSON document instead of text" })
+  const options = Object.entries({
+    ...command.optionHelp,
+    json: command.optionHelp.json ?? "one JSON document instead of text",
+  })
     .map(([name, what]) => `  ${`--${name}`.padEnd(18)} ${what}`)
     .join("\n");
   const examples = command.examples.map((line) => `  ${line}`).join("\n");

@@ -1,8 +1,9 @@
+import { decodeStatement } from "../../access/statement.ts";
 import { explain } from "../../core/codes.ts";
 import { formatDuration } from "../../core/duration.ts";
 import { parseJson } from "../../protocol/envelope.ts";
 import { parseTopic } from "../../protocol/topics.ts";
-import { asRecord, type Client, decodeStatement, openTransport, sleep, startTransport } from "../client.ts";
+import { asRecord, type Client, openTransport, sleep, startTransport } from "../client.ts";
 import { Unreachable } from "../errors.ts";
 import { LineCutter } from "../lines.ts";
 import { readRange } from "../reading.ts";
@@ -87,6 +88,7 @@ function showState(state: Json, how: string): void {
   );
   for (const [name, item] of links) print(`  path ${pathText(name, asRecord(item) ?? {}, Number(state.mono))}`);
   print(`  storage ${storage?.state === "ok" ? "ok" : paint("red", `degraded: ${safe(String(storage?.detail))}`)}`);
+  showReceivers(site, Number(state.mono));
   showMachine(asRecord(site.machine)?.findings);
   print(`  key ${safe(String(state.key))}`);
   const outlets = asRecord(state.outlets) ?? {};
@@ -101,6 +103,19 @@ function showState(state: Json, how: string): void {
     print(
       `  ${paint("yellow", "running")} ${safe(String(pending?.verb))} by ${safe(String(pending?.by))}: ${safe(String(pending?.doing))} ${safe(String(pending?.id))}`,
     );
+  }
+}
+
+/** Who stores what the consoles say, and whether it still does. */
+function showReceivers(site: Json, monoMs: number): void {
+  const heard = asRecord(site.heard) ?? {};
+  for (const [name, item] of Object.entries(asRecord(site.receivers) ?? {}).filter(([one]) => one !== "rev")) {
+    const atMs = heard[name];
+    const when =
+      typeof atMs === "number"
+        ? `last heard ${formatDuration(Math.max(0, monoMs - atMs))} ago`
+        : paint("yellow", "not heard since the controller started");
+    print(`  receiver ${safe(name)} (key of ${safe(String(asRecord(item)?.by))}) ${when}`);
   }
 }
 

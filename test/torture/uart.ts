@@ -1,0 +1,141 @@
+import { closeSync, constants, mkdtempSync, openSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import koffi from "koffi";
+import { openPty, type Pty } from "../pty.ts";
+import { streamOf } from "./records.ts";
+
+/**
+ * A far end behind a UART: it says its records at the pace of the line and cannot wait. What finds nobody who has the
+ * terminal open, or a kernel buffer that is full, is lost, and counted.
+ */
+
+const libc = koffi.load("libc.so.6");
+const ioctl = libc.func("int ioctl(int fd, unsigned long request, void *argument)");
+const poll = libc.func("int poll(void *fds, unsigned long count, int timeout)");
+const tcgetattr = libc.func("int tcgetattr(int fd, void *termios)");
+const FIONREAD = 0x541b;
+/** With a null argument: TCIFLUSH. */
+const TCFLSH = 0x540b;
+
+const POLLHUP = 0x10;
+/** termios(3) of glibc: c_lflag is the fourth word. */
+const LFLAG_AT = 12;
+const ICANON = 0o2;
+/** N_TTY_BUF_SIZE, less the byte that it never fills. */
+const KERNEL_BYTES = 4_095;
+const NEARLY_FULL_BYTES = 3_000;
+/** So long the kernel may take to carry bytes from one side of a pty to the other. */
+const SETTLE_MS = 3;
+
+export class Uart {
+  readonly path: string;
+  /** Bytes said so far, lost ones included. */
+  said = 0;
+  readonly lost = { closed: 0, full: 0, unplugged: 0 };
+  private pty: Pty | null = null;
+  private readonly folder = mkdtempSync(join(tmpdir(), "towpath-uart-"));
+  private readonly port: number;
+  private readonly bytesPerMs: number;
+  private begunMs: number | null = null;
+  private wasClosed = false;
+
+  constructor(port: number, baudRate: number) {
+    this.port = port;
+    this.bytesPerMs = baudRate / 10_000;
+    this.path = join(this.folder, "port0");
+    this.plug();
+  }
+
+  plug(): void {
+    this.pty = openPty();
+    symlinkSync(this.pty.path, `${this.path}.new`);
+    renameSync(`${this.path}.new`, this.path);
+  }
+
+  unplug(): void {
+    rmSync(this.path, { force: true });
+    this.pty?.close();
+    this.pty = null;
+  }
+
+  /** Somebody has it open and has set it up. */
+  raw(): boolean {
+    const termios = Buffer.alloc(64);
+    return (
+      this.pty !== null &&
+      tcgetattr(this.pty.masterFd, termios) === 0 &&
+      (termios.readUInt32LE(LFLAG_AT) & ICANON) === 0
+    );
+  }
+
+  begin(nowMs: number): void {
+    this.begunMs = nowMs;
+  }
+
+  /** Says what is due by now. */
+  tick(nowMs: number): void {
+    if (this.begunMs === null) return;
+    const due = Math.floor((nowMs - this.begunMs) * this.bytesPerMs) - this.said;
+    if (due <= 0) return;
+    if (this.pty === null) return this.lose("unplugged", due);
+    const closed = this.closed();
+    // A real port forgets what nobody read when its last opener goes; a pseudo terminal would keep it.
+    if (closed && !this.wasClosed) this.flush();
+    this.wasClosed = closed;
+    if (closed) return this.lose("closed", due);
+    const before = this.waiting();
+    const room = KERNEL_BYTES - before;
+    if (room <= 0) return this.lose("full", due);
+    const taken = this.pty.say(streamOf(this.port, this.said, this.said + Math.min(room, due)));
+    this.said += taken;
+    // Near the end of the buffer nothing may be under way in the kernel: what is said behind it must be lost, not late.
+    if (before > NEARLY_FULL_BYTES) this.settles(before + taken);
+    // Lost only if the buffer is surely full: a reader may have made room in between, then it is said with the next tick.
+    if (due > taken && this.settles(KERNEL_BYTES)) this.lose("full", due - taken);
+  }
+
+  end(): void {
+    this.unplug();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private lose(how: keyof Uart["lost"], bytes: number): void {
+    this.lost[how] += bytes;
+    this.said += bytes;
+  }
+
+  private closed(): boolean {
+    const entry = Buffer.alloc(8);
+    entry.writeInt32LE(this.pty?.masterFd ?? -1, 0);
+    return poll(entry, 1, 0) > 0 && (entry.readInt16LE(6) & POLLHUP) !== 0;
+  }
+
+  /** Bytes that the kernel holds for the reader. */
+  private waiting(): number {
+    const count = Buffer.alloc(4);
+    this.asReader((fd) => ioctl(fd, FIONREAD, count));
+    return count.readInt32LE(0);
+  }
+
+  private flush(): void {
+    this.asReader((fd) => ioctl(fd, TCFLSH, null));
+  }
+
+  private asReader(work: (fd: number) => void): void {
+    const fd = openSync(this.pty?.path ?? "", constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+    work(fd);
+    closeSync(fd);
+  }
+
+  /** Nothing is left for the reader, and there is one. */
+  drained(): boolean {
+    return this.pty === null || (!this.closed() && this.waiting() === 0);
+  }
+
+  private settles(bytes: number): boolean {
+    const limit = performance.now() + SETTLE_MS;
+    while (this.waiting() < bytes) if (performance.now() > limit) return false;
+    return true;
+  }
+}
