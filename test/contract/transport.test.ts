@@ -132,7 +132,7 @@ describe("the local socket", () => {
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const path = join(folder, "s");
     const first = await listenLocal(path, () => undefined);
-    await expect(listenLocal(path, () => undefined)).rejects.toThrow("another program");
+    await expect(listenLocal(path, () => undefined)).rejects.toThrow("another controller");
     await first.stop();
     const second = await listenLocal(path, () => undefined);
     await second.stop();

@@ -26,7 +26,7 @@ export interface Serving {
 
 /** Resolves once it listens; rejects where the place is taken. */
 export async function servePowerman(place: Place, rack: Rack, version: string): Promise<Serving> {
-  if ("path" in place) await assertAlone(place.path);
+  if ("path" in place) await assertAlone(place.path, "another program");
   const clients = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     if (clients.size >= MOST_CLIENTS) return void socket.end("204 Too many clients\r\n");
