@@ -9,6 +9,7 @@ export class EventsIntake {
   readonly store: EventsStore;
   /** Records that the site no longer had when they were asked for. */
   lost: number;
+  lostAt: number | null = null;
   /** Ask the site how far its ledger goes, at the next occasion at or after this. Null: no need. */
   probeAt: number | null = null;
   private known = 0;
@@ -53,6 +54,7 @@ export class EventsIntake {
     const to = Math.min(before, ...this.early.keys());
     if (to <= this.next) return;
     this.lost += to - this.next;
+    this.lostAt = heard;
     this.skipTo = to;
     this.drain(heard);
   }

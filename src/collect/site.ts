@@ -2,7 +2,7 @@ import { decodeStatement } from "../access/statement.ts";
 import type { Message } from "../link/transport.ts";
 import { chunkHead } from "../protocol/chunk.ts";
 import { parseJson } from "../protocol/envelope.ts";
-import { type SiteTopic, siteRoot, topicText } from "../protocol/topics.ts";
+import { type SiteTopic, siteRoot } from "../protocol/topics.ts";
 import { type Answered, Asking, type Done, problemOf, type Wish } from "./asking.ts";
 import { Backoffs } from "./backoffs.ts";
 import { SiteClocks } from "./clocks.ts";
@@ -19,7 +19,6 @@ import {
   readClockRecord,
   readGapRecord,
   readPresence,
-  readStamp,
   readState,
 } from "./messages.ts";
 import { SitePresence } from "./presence.ts";
@@ -67,6 +66,7 @@ export class CollectedSite {
   epoch: number | null = null;
   /** Statements that its key did not sign. */
   forged: number;
+  forgedAt: number | null;
   ackedAt: number | null;
   /** When its ledger was found to be another one, and how far the one before went. */
   renumbered: SiteMemory["renumbered"];
@@ -89,6 +89,7 @@ export class CollectedSite {
     this.presence = new SitePresence(memory?.presence ?? { online: null, since: null, heard: null });
     this.storage = memory?.storage ?? null;
     this.forged = memory?.forged ?? 0;
+    this.forgedAt = memory?.forgedAt ?? null;
     this.ackedAt = memory?.ackedAt ?? null;
     this.renumbered = memory?.renumbered ?? null;
     this.asking = new Asking(options.random);
@@ -99,6 +100,7 @@ export class CollectedSite {
     this.events = new EventsIntake(store, memory?.eventsLost ?? 0, nowMs, (record, heard) =>
       this.onRecord(record, heard),
     );
+    this.events.lostAt = memory?.eventsLostAt ?? null;
     this.tracks = new Tracks({
       folder,
       siteFolder: path,
@@ -110,7 +112,6 @@ export class CollectedSite {
   }
 
   private nowMs = 0;
-
   /** @param stored the broker kept it: it tells nothing of now. */
   message(topic: SiteTopic, message: Message, nowMs: number, stored: boolean): void {
     this.nowMs = nowMs;
@@ -215,6 +216,7 @@ export class CollectedSite {
 
   /** The first and each further hundredth: whoever may publish could fill the log. */
   private onForged(name: string): void {
+    this.forgedAt = this.nowMs;
     if (this.forged++ % 100 === 0)
       this.options.log(`${this.site}: ${name} is not signed by its key (reply.unverified), ${this.forged} so far`);
   }
@@ -238,8 +240,8 @@ export class CollectedSite {
 
   private onState(body: Json, nowMs: number): void {
     const state = readState(body);
-    const boot = readStamp(body)?.boot;
-    if (state === null || boot === undefined) return;
+    const { boot } = this.stamps;
+    if (state === null || boot === null) return;
     const { storage, clock, trust } = state.site;
     if (state.wall !== null) this.clocks.learn(boot, state.mono, state.wall, clock?.trust);
     this.epoch = trust?.epoch ?? this.epoch;
@@ -390,9 +392,5 @@ export class CollectedSite {
 
   private tell(event: HookEvent): void {
     this.options.tell({ ...event, fleet: this.fleet, site: this.site });
-  }
-
-  commandTopic(): string {
-    return topicText(this.root, { name: "dn/command" });
   }
 }

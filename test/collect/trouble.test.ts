@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readStatusFile } from "../../src/collect/status.ts";
 import { encodeChunk } from "../../src/protocol/chunk.ts";
+import { siteRoot } from "../../src/protocol/topics.ts";
 import { begun, World } from "./world.ts";
 
 it("the last words before a console fell silent are fetched after an interruption, though nobody sends them again", async () => {
@@ -185,5 +186,32 @@ describe("a site whose numbers begin again", () => {
     await world.pass(120_000, 500);
     expect(world.stored().endsWith("PANIC goes on")).toBe(true);
     expect(world.site.acked.get("101/router1/rx")).toBe(13);
+  });
+});
+
+describe("messages in the names of sites that somebody invents", () => {
+  const invent = async (world: World, count: number): Promise<string[]> => {
+    for (let index = 0; index < count; index++)
+      world.inject(`${siteRoot("acme", `invented-${index}`)}/up/event`, Buffer.from('{"records":[{"seq":1}]}'));
+    await world.pass(5_000);
+    return [...new Set(world.folder.paths.map((path) => path.split("/")[1] ?? ""))].filter((name) => name !== "");
+  };
+
+  it("leave nothing on the disk where a list of sites is believed, and one line in the log", async () => {
+    const world = new World();
+    world.onlyKnown = true;
+    world.makeCollector();
+    world.site.speak("router1", "boot\r\n");
+    world.site.online();
+    world.connect();
+    expect(await invent(world, 300)).toEqual(["one"]);
+    expect(world.logged.filter((line) => line.includes("not in the list of sites"))).toHaveLength(1);
+    expect(world.stored()).toBe("boot\r\n");
+  });
+
+  it("are bounded where there is none", async () => {
+    const world = await begun();
+    expect(await invent(world, 300)).toHaveLength(251);
+    expect(world.logged.join()).toContain("name it with --site");
   });
 });

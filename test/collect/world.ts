@@ -20,6 +20,8 @@ export class World {
   nowMs = Date.UTC(2026, 10, 23, 12);
   /** How likely a message is lost, repeated, or overtaken. */
   trouble = 0;
+  /** A list of sites is believed, and names only the one. */
+  onlyKnown = false;
   private readonly vault = newKey();
   private readonly siteKey = newKey();
   private readonly pullMs: number | null;
@@ -69,7 +71,8 @@ export class World {
         },
         stop: async () => Promise.resolve(),
       },
-      keyOf: () => key,
+      keyOf: (site) => (site === "one" ? key : null),
+      onlyKnown: this.onlyKnown,
       sign: signer.sign,
       by: "vault",
       newId: ulid,
