@@ -1,4 +1,3 @@
-import "./small-heap.ts";
 import { notify } from "../src/linux/notify.ts";
 import { feedWatchdog } from "../src/linux/watchdog.ts";
 import { type CliArgs, type CliCommand, EXIT, flag, text, UsageError } from "../src/operator/cli/command.ts";

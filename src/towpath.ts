@@ -31,7 +31,13 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     load: () => import("./operator/cli/journal.ts"),
   },
   sim: { summary: "faults of a simulated site, over its local socket", load: () => import("./operator/cli/sim.ts") },
-  controller: { summary: "run or check one site", load: () => import("../firmware/cli-controller.ts") },
+  controller: {
+    summary: "run or check one site",
+    load: async () => {
+      await import("../firmware/small-heap.ts");
+      return import("../firmware/cli-controller.ts");
+    },
+  },
   ports: {
     summary: "the serial adapters of this machine, and how to name them",
     load: () => import("../firmware/cli-ports.ts"),

@@ -9,7 +9,7 @@ import { chunkHead, decodeChunk } from "../src/protocol/chunk.ts";
 import { encodeEnvelope, NAMESPACES, parseJson } from "../src/protocol/envelope.ts";
 import { parseTopic } from "../src/protocol/topics.ts";
 
-/** A receiver as any program could be one: it keeps what comes, and says what it has. */
+/** A receiver by another program than ours, from the wire contract alone: it keeps what comes, and says what it has. */
 export class Receiver {
   readonly texts = new Map<string, Buffer>();
   records: readonly Span[] = [];

@@ -1,5 +1,5 @@
 import type { Message } from "../link/transport.ts";
-import { decodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
+import { decodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { verifySignature } from "./sshsig.ts";
 
 /** What a site says with its signature. */
@@ -17,8 +17,4 @@ export function decodeStatement(message: Pick<Message, "topic" | "payload">, key
   if (key === null) return { body, verified: null };
   const good = envelope.sigs.some((blob) => verifySignature(envelope.body, blob, NAMESPACES.site)?.fingerprint === key);
   return { body, verified: good };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -13,7 +13,7 @@ export interface DeclaredGap extends StoredGap {
   readonly monoMs: number;
 }
 
-/** Bytes that the site has and that are not here, as far as anybody said. */
+/** Bytes that the site has and that are not here, by what it or its chunks have said so far. */
 export interface Hole {
   readonly boot: number;
   readonly from: number;

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Chunk } from "../protocol/chunk.ts";
 import { NAME } from "../protocol/topics.ts";
@@ -173,24 +173,26 @@ export class CollectedTrack {
     }
   }
 
-  /** Of a day within one boot only the ends are looked at: years of days are found at once. */
+  /** Of a day that is one unbroken piece only the ends are looked at: years of days are found at once. */
   private spans(): DaySpan[] {
     return this.days().flatMap((day) => {
       const ends = endsOf(this.file(day, "idx"));
       if (ends === null) return [];
       const { first, last } = ends;
-      return first.boot === last.boot ? [spanOf(day, first, last)] : this.spansOfDay(day);
+      // Between two ends of one boot another may lie: what came late of the old one is behind the begin of the new.
+      const whole = first.boot === last.boot && last.next - first.offset === statSync(this.file(day, "log")).size;
+      return whole ? [spanOf(day, first, last)] : this.spansOfDay(day);
     });
   }
 
   private spansOfDay(day: string): DaySpan[] {
-    const spans: DaySpan[] = [];
+    const spans = new Map<number, DaySpan>();
     for (const entry of this.entries(day)) {
-      const current = spans.at(-1);
-      if (current?.boot !== entry.boot) spans.push(spanOf(day, entry, entry));
-      else current.next = entry.next;
+      const known = spans.get(entry.boot);
+      if (known === undefined) spans.set(entry.boot, spanOf(day, entry, entry));
+      else known.next = entry.next;
     }
-    return spans;
+    return [...spans.values()];
   }
 }
 

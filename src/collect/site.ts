@@ -321,6 +321,7 @@ export class CollectedSite {
     const { range } = wish;
     if (range === null) return this.events.tellHead(next ?? 0, nowMs);
     const before = this.events.next;
+    // Declared gone is only what the signed answer shows gone: what lies before its records, or before its `first`.
     if (records > 0) this.events.skip(from, nowMs);
     else if (first !== undefined && next !== undefined)
       this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);

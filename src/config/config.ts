@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import { isMap, isPair, isScalar, parseDocument } from "yaml";
 import type { ZodError } from "zod";
 import type { DevicePlan, Observe, OutletPlan, SitePlan } from "../core/plan.ts";
+import { type Access, accessOf } from "./access.ts";
 import { type Board, readBoard } from "./board.ts";
 import { poweredBy, referenceProblems } from "./references.ts";
 import { type RawConsole, type RawSite, siteSchema } from "./schema.ts";
 import type { Framing } from "./units.ts";
+import { type Uplinks, uplinksOf } from "./uplinks.ts";
 
 /** `site.yaml` to a checked site. Every problem at once, each with its place and what to do about it. */
 
@@ -44,6 +46,8 @@ export interface SiteConfig {
     readonly key?: string | undefined;
   };
   readonly consoles: readonly ConsoleConfig[];
+  readonly uplinks: Uplinks;
+  readonly access: Access;
 }
 
 export type Checked = { ok: true; config: SiteConfig } | { ok: false; problems: readonly Problem[] };
@@ -255,6 +259,8 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
       const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
       return { name, port: absolute, ...settings };
     }),
+    uplinks: uplinksOf(raw.uplinks),
+    access: accessOf(raw.access),
   };
 }
 

@@ -1,3 +1,4 @@
+import { accessOf } from "./access.ts";
 import { type Board, opensNcAtBoot } from "./board.ts";
 import type { Problem, Surroundings } from "./config.ts";
 import type { RawConsole, RawSite } from "./schema.ts";
@@ -44,6 +45,16 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
   }
   known("controller.poweredBy", poweredBy(raw), raw.outlets, "outlet");
   known("controller.path", raw.controller?.path ?? [], raw.outlets, "outlet");
+  if (raw.uplinks?.lte?.modemOutlet !== undefined)
+    known("uplinks.lte.modemOutlet", [raw.uplinks.lte.modemOutlet], raw.outlets, "outlet");
+  const listeners = raw.access?.listeners ?? [];
+  for (const [index, { console }] of listeners.entries())
+    known(`access.listeners.${index}.console`, [console], raw.consoles, "console");
+  twice(
+    accessOf(raw.access).listeners.map(({ at }) => [at, "access.listeners"]),
+    "address",
+    add,
+  );
   for (const [name, one] of Object.entries(raw.consoles)) {
     if ("sim" in one.port) known(`consoles.${name}.port.sim`, [one.port.sim], raw.devices, "device");
   }

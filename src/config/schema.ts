@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { accessSchema } from "./access.ts";
 import { duration, framing, name, rate, ringSize } from "./units.ts";
+import { uplinksSchema } from "./uplinks.ts";
 
 /** `site.yaml` as it is written (design, section 8). What the references mean is checked in `config.ts`. */
 
@@ -97,34 +99,8 @@ export const siteSchema = z.strictObject({
   interlocks: z.array(names.min(2, { message: "an interlock is between at least two outlets" })).default([]),
   devices: orEmpty(z.record(name, orEmpty(device))),
   consoles: orEmpty(z.record(name, console)),
-  uplinks: z
-    .strictObject({
-      primary: z.strictObject({ interface: z.string() }).optional(),
-      lte: z
-        .strictObject({
-          interface: z.string(),
-          modem: z.string().optional(),
-          budget: z.string().optional(),
-          modemOutlet: name.optional(),
-        })
-        .optional(),
-    })
-    .optional(),
-  access: z
-    .strictObject({
-      forwards: z.array(z.string()).default([]),
-      listeners: z
-        .array(
-          z.strictObject({
-            console: name,
-            rfc2217: z.string().optional(),
-            raw: z.string().optional(),
-            mode: z.enum(["watch", "type"]).default("watch"),
-          }),
-        )
-        .default([]),
-    })
-    .optional(),
+  uplinks: uplinksSchema.optional(),
+  access: accessSchema.optional(),
 });
 
 export type RawSite = z.infer<typeof siteSchema>;

@@ -16,10 +16,21 @@ function reading<T>(what: string, read: (text: string) => T | null) {
 
 export const duration = reading("a duration; write 500ms, 5s, 10m or 2h", parseDuration);
 
-const size = reading("a size; write 64MB or 4GB", (text) => {
+function bytesOf(text: string): number | null {
   const found = /^(\d+(?:\.\d+)?)\s*(KB|MB|GB|KiB|MiB|GiB)$/.exec(text);
   const unit = { KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }[found?.[2] ?? ""];
   return unit === undefined ? null : Math.round(Number(found?.[1]) * unit);
+}
+
+const size = reading("a size; write 64MB or 4GB", bytesOf);
+
+/** So many bytes in a day or a calendar month (UTC). */
+export const budget = reading("a budget; write 100MB/month or 4MB/day", (text) => {
+  const [amount = "", per = ""] = text.split("/");
+  const bytes = bytesOf(amount);
+  return bytes === null || bytes < 1 || (per !== "month" && per !== "day")
+    ? null
+    : { bytes, per: per as "month" | "day" };
 });
 
 /** A ring of the journal has at least eight segments of 128 KiB. */

@@ -73,6 +73,8 @@ export function createCapture(options: CaptureOptions): Capture {
   /** What may be missing between the last life and this one. */
   const sinceBefore = (track: Track): Missing => {
     if (before === null) return null;
+    // The last life knew no such track: a console that came or was renamed, or what is typed is recorded from now on.
+    if (before.stopped !== null && !Object.hasOwn(before.stopped, track.name)) return "new";
     if (before.boot !== boot) return "reboot";
     return before.stopped?.[track.name] === track.next() ? "away" : "crash";
   };
@@ -84,21 +86,27 @@ export function createCapture(options: CaptureOptions): Capture {
     const search = createPanicSearch();
     // Of what we write ourselves nothing is missed while we are away.
     const unsent = sent === null ? null : sinceBefore(sent);
-    if (unsent === "crash" || (unsent === "reboot" && before?.heads[`${name}/tx`] !== undefined))
-      sent?.gap(unsent, null);
+    const wasSent = before?.heads[`${name}/tx`] !== undefined;
+    if (unsent === "crash" || (unsent === "reboot" && wasSent)) sent?.gap(unsent, null);
+    // It was not recorded for a while: what was typed then is nowhere.
+    if (unsent === "new" && wasSent) sent?.gap("start", null);
     let cause: Gap["cause"] | null = null;
+    /** It stands here already: a port that opens and cannot be configured is opened again each second. */
+    let declared = false;
     const listening = (kept: boolean): void => {
       if (missing !== null) cause = causeOf(missing, kept);
       missing = null;
       listened = true;
       overrun = 0;
-      if (cause !== null) rx.gap(cause, null);
+      if (cause !== null && !declared) rx.gap(cause, null);
+      declared ||= cause !== null;
     };
     port.start({
       listening,
       up: () => {
         // A port without a kernel behind it says no more than this.
         if (missing !== null || !listened) listening(false);
+        declared = false;
         emit({ type: "console-changed", console: name, state: "up", code: null, detail: "" });
       },
       lost: () => rx.gap("overrun", null),
@@ -114,6 +122,7 @@ export function createCapture(options: CaptureOptions): Capture {
       },
       data: (data) => {
         if (missing !== null) listening(false);
+        declared = false;
         // The last words of a kernel go to the card at once.
         rx.data(data, search.feed(data));
       },
@@ -157,11 +166,12 @@ export function createCapture(options: CaptureOptions): Capture {
   };
 }
 
-/** `away`: it ended cleanly, and all that it read is recorded. */
-type Missing = "away" | "crash" | "reboot" | "replug" | null;
+/** `away`: it ended cleanly, and all that it read is recorded. `new`: nobody recorded it before. */
+type Missing = "away" | "new" | "crash" | "reboot" | "replug" | null;
 
 function causeOf(missing: Missing, kept: boolean): Gap["cause"] | null {
   if (missing === "away") return kept ? null : "start";
+  if (missing === "new") return "start";
   return missing;
 }
 

@@ -16,7 +16,8 @@ export function createStatus(fd: number, tell: (status: LineStatus) => void): ()
   let quiet = ERRORS_EVERY;
   const askModem = createModem(fd);
   return () => {
-    const counts = lineCounts(fd);
+    // A driver that did not count when the port was opened never does.
+    const counts = first && lineCounts(fd);
     const errors = counts && first && since(first, counts);
     const status: LineStatus = { modem: askModem(), errors };
     if (status.modem === null && errors === null) return;

@@ -10,6 +10,10 @@ const PATTERNS = [...PANIC_WORDS, ...PANIC_BEGINS.flatMap((word) => BEFORE.map((
 const TABLE = build(PATTERNS);
 const FOUND = TABLE.length / 256 - 1;
 
+const SHORTEST = Math.min(...PATTERNS.map(({ length }) => length));
+/** Two bytes that follow each other somewhere in a word: what lies around others need not be looked at. */
+const PAIRS = pairsOf(PATTERNS);
+
 export interface PanicSearch {
   /** True when a word ended in these bytes. */
   feed(bytes: Uint8Array): boolean;
@@ -21,6 +25,7 @@ export function createPanicSearch(): PanicSearch {
     feed(bytes) {
       let found = false;
       for (let at = 0; at < bytes.length; at++) {
+        if (state === 0) at = skipFrom(bytes, at);
         state = TABLE[(state << 8) | (bytes[at] ?? 0)] ?? 0;
         if (state !== FOUND) continue;
         found = true;
@@ -29,6 +34,30 @@ export function createPanicSearch(): PanicSearch {
       return found;
     },
   };
+}
+
+/** Where the next word could begin, at the earliest: each that began before would hold these two bytes. */
+function skipFrom(bytes: Uint8Array, from: number): number {
+  let at = from;
+  const last = bytes.length - SHORTEST;
+  while (at <= last) {
+    const pair = ((bytes[at + SHORTEST - 2] ?? 0) << 8) | (bytes[at + SHORTEST - 1] ?? 0);
+    if (PAIRS[pair] === 1) break;
+    at += SHORTEST - 1;
+  }
+  return at;
+}
+
+function pairsOf(patterns: readonly string[]): Uint8Array {
+  const pairs = new Uint8Array(256 * 256);
+  const written = (char: string): number[] => [char.toLowerCase(), char.toUpperCase()].map((one) => one.charCodeAt(0));
+  for (const word of patterns) {
+    for (let at = 0; at + 1 < word.length; at++) {
+      for (const first of written(word.charAt(at)))
+        for (const second of written(word.charAt(at + 1))) pairs[(first << 8) | second] = 1;
+    }
+  }
+  return pairs;
 }
 
 function build(patterns: readonly string[]): Uint16Array {

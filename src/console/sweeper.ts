@@ -1,5 +1,7 @@
 import { readSync } from "node:fs";
 import { createPollSet } from "../linux/poll.ts";
+import { isPseudoTerminal } from "../linux/tty.ts";
+import { createDoubt, type Doubt, SHORT_BYTES } from "./doubt.ts";
 import { onReadable } from "./readiness.ts";
 
 /**
@@ -29,17 +31,16 @@ export interface Reading {
 }
 
 const TICK_MS = 20;
-/** What a terminal of Linux keeps for its reader, less its last byte (N_TTY_BUF_SIZE). */
-const KERNEL_BUFFER_BYTES = 4_095;
 const READ_BYTES = 16 * 1024;
-/** So much of one port in one tick, then the next port: a flood starves nobody. */
+/** So much of one port in one tick: a flood starves nobody. */
 const READS_PER_TICK = 16;
-/** A read of less than this has emptied the terminal. */
-const SHORT_BYTES = 1024;
 
 interface Entry {
   readonly fd: number;
   readonly events: ReadEvents;
+  readonly doubt: Doubt;
+  /** One read of it, then the others': what a pseudo terminal has behind its buffer takes the kernel a moment. */
+  readonly inTurns: boolean;
   stopWatching: (() => void) | null;
 }
 
@@ -59,9 +60,37 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
     return entries.delete(entry);
   };
 
-  const visit = (entry: Entry): void => {
-    const fault = readAvailable(entry.fd, buffer, behind() ? 1 : READS_PER_TICK, entry.events);
+  /** True when there may be more at once. */
+  const visit = (entry: Entry, reads: number): boolean => {
+    const { fault, more } = readSome(entry.fd, buffer, reads, entry.doubt, entry.events.data);
+    if (more && entry.inTurns) return true;
+    entry.doubt.settle();
     if (fault !== null && remove(entry)) entry.events.hungUp(fault);
+    return false;
+  };
+
+  const readAtOnce = (entry: Entry): void => {
+    visit(entry, behind() ? 1 : READS_PER_TICK);
+    entry.doubt.settle();
+  };
+
+  /** In rounds: a flood fills the kernel's buffer anew while the others are read. */
+  const readRounds = (all: readonly Entry[]): void => {
+    let more: Set<Entry> | null = null;
+    for (let round = 0; round < READS_PER_TICK && more?.size !== 0; round++) {
+      const due: Set<Entry> | null = more;
+      const next = new Set<Entry>();
+      for (const index of polled.ready()) {
+        const entry = all[index];
+        if (entry === undefined || !entries.has(entry) || due?.has(entry) === false) continue;
+        const reads = behind() || entry.inTurns ? 1 : READS_PER_TICK;
+        if (visit(entry, reads)) next.add(entry);
+      }
+      for (const entry of due ?? []) if (!next.has(entry)) entry.doubt.settle();
+      more = next;
+      if (behind()) break;
+    }
+    for (const entry of more ?? []) entry.doubt.settle();
   };
 
   const sweep = (): void => {
@@ -70,11 +99,7 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
       order = [...entries];
       polled.watch(order.map(({ fd }) => fd));
     }
-    const now = order;
-    for (const index of polled.ready()) {
-      const entry = now[index];
-      if (entry !== undefined && entries.has(entry)) visit(entry);
-    }
+    readRounds(order);
     if (entries.size > 0 || timer === null) return;
     clearInterval(timer);
     timer = null;
@@ -83,7 +108,9 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
   return {
     sweeps: () => (entries.size === 0 ? null : sweeps),
     add(fd, events) {
-      const entry: Entry = { fd, events, stopWatching: null };
+      const inTurns = isPseudoTerminal(fd);
+      const doubt = createDoubt(inTurns, events.full);
+      const entry: Entry = { fd, events, doubt, inTurns, stopWatching: null };
       entries.add(entry);
       order = null;
       timer ??= setInterval(sweep, TICK_MS);
@@ -91,7 +118,7 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
         watch(on) {
           if (on === (entry.stopWatching !== null) || !entries.has(entry)) return;
           entry.stopWatching?.();
-          entry.stopWatching = on ? onReadable(fd, () => visit(entry)) : null;
+          entry.stopWatching = on ? onReadable(fd, () => readAtOnce(entry)) : null;
         },
         remove: () => void remove(entry),
       };
@@ -99,28 +126,38 @@ export function createSweeper(behind: () => boolean = () => false): Sweeper {
   };
 }
 
-/**
- * Reads what is there. Null when the port is quiet or has more for the next tick, else why it is gone. After a read that
- * found all that the kernel can hold, and after the rest that the driver had behind it, bytes may be missing.
- */
+/** Reads what is there. Null when the port is quiet or has more for the next time, else why it is gone. */
 export function readAvailable(
   fd: number,
   buffer: Buffer,
   reads: number,
-  { data, full: mayMiss }: Pick<ReadEvents, "data" | "full">,
+  { data, full }: Pick<ReadEvents, "data" | "full">,
 ): string | null {
-  let full = false;
+  const doubt = createDoubt(false, full);
+  const { fault } = readSome(fd, buffer, reads, doubt, data);
+  doubt.settle();
+  return fault;
+}
+
+interface Found {
+  readonly fault: string | null;
+  readonly more: boolean;
+}
+
+const QUIET: Found = { fault: null, more: false };
+const MORE: Found = { fault: null, more: true };
+
+function readSome(fd: number, buffer: Buffer, reads: number, doubt: Doubt, data: ReadEvents["data"]): Found {
   for (let count = 0; count < reads; count++) {
     const length = readOnce(fd, buffer);
-    if (typeof length === "string") return length === "EAGAIN" ? null : `read: ${length}`;
+    if (typeof length === "string") return length === "EAGAIN" ? QUIET : { fault: `read: ${length}`, more: false };
     // A terminal that reads nothing where EAGAIN was due has been hung up; asking again would spin.
-    if (length === 0) return HANG_UP;
+    if (length === 0) return { fault: HANG_UP, more: false };
+    doubt.found(length);
     data(buffer.subarray(0, length));
-    full ||= length >= KERNEL_BUFFER_BYTES;
-    if (full) mayMiss();
-    if (length < SHORT_BYTES) break;
+    if (length < SHORT_BYTES) return QUIET;
   }
-  return null;
+  return MORE;
 }
 
 export const HANG_UP = "hang-up";

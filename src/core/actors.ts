@@ -1,6 +1,7 @@
 import { type Ask, type Refusal, standingRefusal } from "./checks.ts";
 import type { Event } from "./events.ts";
 import { recordIntent } from "./power.ts";
+import { overRate } from "./rate.ts";
 import type { SiteState, Turn } from "./state.ts";
 import { parseTargets, resolveTarget } from "./target.ts";
 
@@ -41,12 +42,6 @@ function limitOf(state: SiteState, { actor }: Ordered, ask: Ask, nowMs: number):
   const foreign = ask.outlets.find((outlet) => !plan?.outlets.includes(outlet));
   if (plan === undefined || foreign !== undefined || !verbs.includes(ask.verb))
     return { code: "actor.denied", detail: `${actor}: ${ask.verb} ${foreign ?? ""}`.trim() };
-  const recent = (state.durable.actors?.[actor] ?? []).filter((at) => nowMs - at < plan.rate.perMs);
-  if (recent.length < plan.rate.max) return null;
-  const oldest = recent.at(-plan.rate.max) ?? nowMs;
-  return {
-    code: "actor.rate",
-    detail: `${actor}: ${plan.rate.max} in ${plan.rate.perMs / 60_000} min`,
-    retryAfterMs: Math.ceil(oldest + plan.rate.perMs - nowMs),
-  };
+  const over = overRate(state.durable.actors?.[actor] ?? [], plan.rate, nowMs);
+  return over && { code: "actor.rate", detail: `${actor}: ${over.said}`, retryAfterMs: over.retryAfterMs };
 }

@@ -28,6 +28,20 @@ export function answerUnrecorded(turn: Turn, via: ReplyTo, reply: Reply, record:
   turn.reply(via, { ...reply, durability: "memory" });
 }
 
+/** Says it once more; while the record of the first time is on its way, to all who asked when it is there. */
+export function answerAgain(turn: Turn, via: ReplyTo, reply: Reply): void {
+  const { answers, recordings } = turn.state;
+  const pending =
+    answers.some((one) => one.reply.id === reply.id) || recordings.some((one) => one.intent.id === reply.id);
+  if (!pending) return turn.reply(via, reply);
+  const wider = <T extends { readonly via: ReplyTo }>(one: T, id: string): T =>
+    id === reply.id && one.via !== via ? { ...one, via: "all" } : one;
+  turn.set({
+    answers: answers.map((one) => wider(one, one.reply.id)),
+    recordings: recordings.map((one) => wider(one, one.intent.id)),
+  });
+}
+
 /** The card has answered, or has not within the deadline: then the answer says that it may be forgotten. */
 export function settleAnswer(turn: Turn, answering: Answering, ok: boolean): void {
   turn.set({ answers: turn.state.answers.filter((one) => one !== answering) });

@@ -5,6 +5,7 @@ import { memoryOf } from "./ledger.ts";
 import { lockOf, lockText } from "./locks.ts";
 import type { OperateVerb, PowerArgs } from "./messages.ts";
 import { branchOf, deviceNamed, devicesFedBy, outletNamed, type SitePlan } from "./plan.ts";
+import { overRate } from "./rate.ts";
 import type { SiteState } from "./state.ts";
 import type { Target } from "./target.ts";
 import { allows, type Identity, type Verb } from "./trust.ts";
@@ -175,11 +176,8 @@ function rate(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
   for (const name of ask.outlets) {
     const limit = outletNamed(state.plan, name)?.rate;
     if (limit === undefined) continue;
-    const recent = memoryOf(state.durable, name).cutsMs.filter((at) => nowMs - at < limit.perMs);
-    if (recent.length < limit.max) continue;
-    const oldest = recent.at(-limit.max) ?? nowMs;
-    const detail = `${name}: ${limit.max} in ${limit.perMs / 60_000} min`;
-    return { code: "outlet.rate", detail, retryAfterMs: Math.ceil(oldest + limit.perMs - nowMs) };
+    const over = overRate(memoryOf(state.durable, name).cutsMs, limit, nowMs);
+    if (over !== null) return { code: "outlet.rate", detail: `${name}: ${over.said}`, retryAfterMs: over.retryAfterMs };
   }
   return null;
 }

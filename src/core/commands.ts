@@ -4,7 +4,7 @@ import type { Command } from "./messages.ts";
 import { ownerOfConsole } from "./plan.ts";
 import { reject } from "./power.ts";
 import { pendingOf } from "./sequence.ts";
-import type { Turn } from "./state.ts";
+import type { SiteState, Turn } from "./state.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
 
@@ -65,7 +65,7 @@ export function onOutcome(turn: Turn, event: Arrived, command: Of<"outcome">): v
 export function onRead(turn: Turn, event: Arrived, command: Of<"read">): void {
   const { console } = command.args;
   if (refusedView(turn, event, console)) return;
-  if (console !== null && !turn.state.plan.consoles.includes(console)) {
+  if (console !== null && !isReadable(turn.state, console)) {
     return void reject(turn, event.via, command.id, { code: "console.unknown", detail: console });
   }
   if (turn.state.asked.length >= READS_AT_ONCE) {
@@ -73,6 +73,11 @@ export function onRead(turn: Turn, event: Arrived, command: Of<"read">): void {
   }
   const token = ask(turn, event.via, command.id);
   turn.effects.push({ type: "read-range", token, via: event.via, args: command.args });
+}
+
+/** Also one that left the config or has another name now: what it said is in the journal still. */
+function isReadable({ plan, tracks }: SiteState, console: string): boolean {
+  return plan.consoles.includes(console) || ["rx", "tx"].some((way) => Object.hasOwn(tracks, `${console}/${way}`));
 }
 
 function ask(turn: Turn, via: Connection, id: string): number {

@@ -78,3 +78,8 @@ function quietUntilMs(state: SiteState, outlet: OutletPlan): number {
   );
   return fed ? Number.POSITIVE_INFINITY : (lastOffMs ?? 0) + LAST_WORDS_MS;
 }
+
+/** Wall time in ms, for telling ages to people who read this later; null while the site has none. */
+export function wallNow(state: SiteState, nowMs: number): number | null {
+  return state.clock === null ? null : state.clock.wallMs + (nowMs - state.clock.monoMs);
+}

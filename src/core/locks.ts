@@ -1,4 +1,5 @@
 import { formatDuration } from "./duration.ts";
+import { wallNow } from "./facts.ts";
 import { type Lock, memoryOf } from "./ledger.ts";
 import type { SiteState } from "./state.ts";
 
@@ -22,9 +23,8 @@ function ended(state: SiteState, lock: Lock, nowMs: number): boolean {
 
 /** Unix ms, or null while nobody vouches for the clock. */
 export function trustedWall(state: SiteState, nowMs: number): number | null {
-  const { clock } = state;
-  if (clock === null || (clock.trust !== "ntp" && clock.trust !== "gsm")) return null;
-  return clock.wallMs + (nowMs - clock.monoMs);
+  const trust = state.clock?.trust;
+  return trust === "ntp" || trust === "gsm" ? wallNow(state, nowMs) : null;
 }
 
 /** By whom, why, and for how long still: what a refused operator wants to know. */

@@ -1,4 +1,4 @@
-import { answerRecorded, answerUnrecorded, SYNC_DEADLINE_MS, settleAnswer } from "./answers.ts";
+import { answerAgain, answerRecorded, answerUnrecorded, SYNC_DEADLINE_MS, settleAnswer } from "./answers.ts";
 import {
   type Ask,
   cuts,
@@ -138,7 +138,7 @@ export function onOperate(turn: Turn, event: Arrived, command: Operate): void {
   const { via } = event;
   const decided = turn.state.durable.decided.find((one) => one.id === command.id);
   if (decided !== undefined) {
-    if (decided.by === command.by) return turn.reply(via, decided.reply);
+    if (decided.by === command.by) return answerAgain(turn, via, decided.reply);
     return void reject(turn, via, command.id, { code: "command.id-taken", detail: "" });
   }
   const found = findSelection(turn.state.selections, command.nonce, turn.nowMs);

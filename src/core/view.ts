@@ -1,4 +1,4 @@
-import { drivenPower, factsOf } from "./facts.ts";
+import { drivenPower, factsOf, wallNow } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { lockOf } from "./locks.ts";
 import { branchOf } from "./plan.ts";
@@ -77,11 +77,6 @@ export function revise(state: SiteState, nowMs: number): SiteState["items"] {
     }),
   );
   return changed || Object.keys(next).length !== Object.keys(state.items).length ? next : state.items;
-}
-
-/** Wall time in ms, for telling ages to people who read this later; null while the site has none. */
-function wallNow(state: SiteState, nowMs: number): number | null {
-  return state.clock === null ? null : state.clock.wallMs + (nowMs - state.clock.monoMs);
 }
 
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */

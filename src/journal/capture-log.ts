@@ -1,33 +1,26 @@
 import type { Disk } from "../disk/disk.ts";
+import type { CaptureItem, TrackHead, TrackStat } from "./capture-item.ts";
 import { Losses } from "./losses.ts";
 import { type Gap, type Range, RangeReader } from "./range.ts";
 import { Recent } from "./recent.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import { type Batch, Ring, type RingOptions } from "./ring.ts";
 import { groupsOf, type Segment } from "./segment.ts";
-import { type Claim, type Contents, causeOf, claimsOf, mergedContents, NOTHING, type Span, Spans } from "./spans.ts";
+import {
+  type Claim,
+  type Contents,
+  causeOf,
+  claimsOf,
+  mergedContents,
+  NOTHING,
+  note,
+  type Span,
+  Spans,
+  totalsOf,
+} from "./spans.ts";
+import { atOnce, Pace, type Steps } from "./steps.ts";
 
 /** What consoles said: tracks by byte offset, in one ring. */
-
-/** Where a capture track ends: the offset of its next byte in its last boot. */
-export interface TrackHead {
-  readonly boot: number;
-  readonly next: number;
-}
-
-export interface CaptureItem {
-  readonly track: string;
-  readonly boot: number;
-  readonly offset: number;
-  readonly monoMs: number;
-  readonly content: { readonly data: Uint8Array } | { readonly gap: Gap };
-}
-
-export interface TrackStat {
-  readonly boots: readonly { boot: number; first: number; next: number; firstMonoMs: number }[];
-  readonly bytes: number;
-  readonly gaps: number;
-}
 
 interface Held {
   readonly group: readonly Segment[];
@@ -42,6 +35,7 @@ interface Held {
 const HELD_LIMIT = 8 * 1024 * 1024;
 const RECENT_BYTES = 1024 * 1024;
 const DATA_LIMIT = 16 * 1024;
+const MERGED_KEPT = 64;
 
 export class CaptureLog {
   readonly ring: Ring<null>;
@@ -51,7 +45,11 @@ export class CaptureLog {
   private readonly recent = new Recent(RECENT_BYTES);
   private readonly losses = new Losses();
   private newest: Segment | null = null;
+  private contents: Contents = NOTHING;
   private soundUpTo = 0;
+  private learning: Steps<void> | null = null;
+  private allKnown = false;
+  private readonly merged = new Map<string, Contents>();
   private grouped: { of: readonly Segment[]; groups: readonly (readonly Segment[])[] } = { of: [], groups: [] };
 
   constructor(disk: Disk, options: Pick<RingOptions<null>, "segmentBytes" | "segments" | "salt">) {
@@ -88,7 +86,8 @@ export class CaptureLog {
   /** Within a boot a head only goes on, also when older records are written again. */
   private advance(track: number, boot: number, next: number): void {
     const before = this.heads.get(track);
-    this.heads.set(track, { boot, next: before?.boot === boot ? Math.max(before.next, next) : next });
+    if (before?.boot === boot && before.next >= next) return;
+    this.heads.set(track, { boot, next });
   }
 
   /** Where the tracks stood before these batches. */
@@ -102,20 +101,17 @@ export class CaptureLog {
   }
 
   private placed(segment: Segment, { records }: Batch<null>): void {
-    if (segment !== this.newest) this.spans.keepOnly([...this.ring.segments(), segment]);
+    if (segment !== this.newest) {
+      this.spans.keepOnly([...this.ring.segments(), segment]);
+      this.contents = this.spans.written(segment);
+    }
     this.newest = segment;
     for (const record of records) {
-      if (record.kind !== KIND.data && record.kind !== KIND.gap) continue;
-      this.spans.note(segment, record);
+      const next = note(this.contents, record);
+      if (next === null) continue;
       this.recent.add(record);
-      const length = record.kind === KIND.data ? record.payload.length : 0;
-      this.advance(record.track, record.boot, Math.max(record.position + length, this.nextOf(segment, record)));
+      this.advance(record.track, record.boot, next);
     }
-  }
-
-  private nextOf(segment: Segment, { track, boot, position }: StoredRecord): number {
-    const span = this.spansOf(segment).spans.find((one) => one.track === track && one.boot === boot);
-    return span?.next ?? position;
   }
 
   private spansOf(segment: Segment) {
@@ -127,11 +123,33 @@ export class CaptureLog {
     return Object.fromEntries(named.flatMap(([name, head]) => (head === undefined ? [] : [[name, head]])));
   }
 
-  /** Reads one more old segment ahead of the first question. False when all are known. */
+  /** Reads a part of one more old segment ahead of the first question. False when all are known. */
   warm(): boolean {
-    const cold = this.ring.segments().findLast((segment) => !this.spans.has(segment));
-    if (cold !== undefined) this.spansOf(cold);
-    return cold !== undefined;
+    if (this.allKnown) return false;
+    this.learning ??= this.readAll();
+    this.allKnown = this.learning.next().done === true;
+    return !this.allKnown;
+  }
+
+  /** The pause comes first: many may ask at once. */
+  private *knowAll(): Steps<void> {
+    while (!this.allKnown) {
+      yield;
+      this.warm();
+    }
+  }
+
+  /** What each segment holds, newest first. All that is asked meanwhile shares it. */
+  private *readAll(): Steps<void> {
+    const cold = () => this.ring.segments().findLast((segment) => !this.spans.has(segment));
+    for (let next = cold(); next !== undefined; next = cold()) {
+      yield;
+      yield* this.spans.learn(next, this.ring.read(next));
+    }
+    for (const group of this.groups().filter(({ length }) => length > 1)) {
+      yield;
+      this.contentsOf(group);
+    }
   }
 
   /** Takes items; `drain` writes them. What does not fit in memory while the card refuses is declared later. */
@@ -191,17 +209,55 @@ export class CaptureLog {
 
   /** Bytes `[from, to)` of a track, at most `limit` of them. Without a boot: the last one. */
   readCapture(track: string, boot: number | null, from: number, to: number, limit: number): Range | null {
+    return atOnce(this.reading(track, boot, from, to, limit));
+  }
+
+  /** The same in steps. */
+  *reading(track: string, boot: number | null, from: number, to: number, limit: number): Steps<Range | null> {
     const id = this.ids.get(track);
     const which = boot ?? (id === undefined ? undefined : this.heads.get(id)?.boot);
     if (id === undefined || which === undefined) return null;
+    yield* this.knowAll();
+    for (;;) {
+      const range = yield* this.rangeOf(id, which, from, to, limit);
+      if (range !== null) return range;
+    }
+  }
+
+  /**
+   * What memory alone can tell while old segments are unread, or null: who watches or ships does not wait for them.
+   * `first` is then that of what was read, not of what is held.
+   */
+  readFresh(track: string, boot: number | null, from: number, to: number, limit: number): Range | null {
+    const id = this.ids.get(track) ?? 0;
+    const head = this.heads.get(id);
+    if (this.allKnown || head === undefined || (boot ?? head.boot) !== head.boot) return null;
+    const recent = this.recent.since(id, head.boot, from);
+    if (recent === null && from <= head.next) return null;
+    const first = recent?.[0]?.position ?? head.next;
+    const reader = new RangeReader(from, Math.min(to, head.next), limit, first);
+    for (const record of recent ?? []) reader.take(record);
+    return { boot: head.boot, pieces: reader.pieces, gaps: reader.gaps, first, next: head.next, end: reader.end() };
+  }
+
+  /** Null when a segment of it was overwritten meanwhile. */
+  private *rangeOf(id: number, which: number, from: number, to: number, limit: number): Steps<Range | null> {
     const held = this.heldOf(id, which);
     const next = held.reduce((most, { span, claim }) => Math.max(most, span?.next ?? 0, claim ?? 0), 0);
     const first = held.find(({ span }) => span !== null)?.span?.first ?? next;
-    const reader = this.readRange(held, id, which, Math.max(from, first), Math.min(to, next), limit);
+    const reader = yield* this.readRange(held, id, which, Math.max(from, first), Math.min(to, next), limit);
+    if (reader === null) return null;
     return { boot: which, pieces: reader.pieces, gaps: reader.gaps, first, next, end: reader.end() };
   }
 
-  private readRange(held: readonly Held[], id: number, boot: number, from: number, to: number, limit: number) {
+  private *readRange(
+    held: readonly Held[],
+    id: number,
+    boot: number,
+    from: number,
+    to: number,
+    limit: number,
+  ): Steps<RangeReader | null> {
     const recent = this.recent.since(id, boot, from);
     if (recent !== null) {
       const reader = new RangeReader(from, to, limit, recent[0]?.position);
@@ -213,24 +269,38 @@ export class CaptureLog {
       if (reader.full || (span ?? { first: claim ?? 0 }).first > to) break;
       // Nothing of it is asked for: only how far it goes counts.
       if (span !== null && span.next < from) reader.skipTo(span.next);
-      else if (span !== null) this.readGroup(group, cause, id, boot, reader);
+      else if (span !== null && !(yield* this.readGroup(group, cause, id, boot, reader))) return null;
       if (claim !== null) reader.upTo(claim, cause);
     }
     return reader;
   }
 
-  private readGroup(
+  /** False when it was overwritten meanwhile. */
+  private *readGroup(
     group: readonly Segment[],
     cause: Gap["cause"],
     id: number,
     boot: number,
     reader: RangeReader,
-  ): void {
+  ): Steps<boolean> {
+    yield;
+    const pace = new Pace();
+    if (!this.stillThere(group)) return false;
     for (const record of this.recordsOf(group)) {
+      if (pace.isDue(record)) {
+        yield;
+        if (!this.stillThere(group)) return false;
+      }
       if (record.track !== id || record.boot !== boot || record.kind === KIND.head) continue;
       reader.take(record, cause);
-      if (reader.full || record.position > reader.to) return;
+      if (reader.full || record.position > reader.to) return true;
     }
+    return true;
+  }
+
+  /** None of it was overwritten in a pause. */
+  private stillThere(group: readonly Segment[]): boolean {
+    return group.every((one) => this.ring.segments().includes(one));
   }
 
   /** In order of each track, where something was written again too. */
@@ -253,10 +323,16 @@ export class CaptureLog {
   private contentsOf(group: readonly Segment[]): Contents {
     const [only] = group;
     if (only === undefined || group.length === 1) return only === undefined ? NOTHING : this.spansOf(only);
-    return mergedContents(
+    const key = group.map(({ generation, end }) => `${generation}:${end}`).join();
+    const known = this.merged.get(key);
+    if (known !== undefined) return known;
+    const contents = mergedContents(
       group.flatMap((one) => this.spansOf(one).claims),
       this.recordsOf(group),
     );
+    if (this.merged.size >= MERGED_KEPT) this.merged.clear();
+    this.merged.set(key, contents);
+    return contents;
   }
 
   /** The segments that know something of a track in a boot. */
@@ -275,14 +351,24 @@ export class CaptureLog {
 
   /** Offset of the first byte at or after a mono time of a boot (the last boot without one). */
   offsetAt(track: string, boot: number | null, monoMs: number): number {
+    return atOnce(this.seeking(track, boot, monoMs));
+  }
+
+  /** The same in steps. */
+  *seeking(track: string, boot: number | null, monoMs: number): Steps<number> {
     const id = this.ids.get(track);
     const which = boot ?? (id === undefined ? undefined : this.heads.get(id)?.boot);
     if (id === undefined || which === undefined) return 0;
+    yield* this.knowAll();
     const mine = this.heldOf(id, which).flatMap(({ group, span }) => (span === null ? [] : [{ group, span }]));
     const later = mine.findIndex(({ span }) => span.firstMonoMs > monoMs);
     const from = later < 0 ? mine.length - 1 : Math.max(0, later - 1);
+    const pace = new Pace();
     for (const { group } of mine.slice(Math.max(0, from))) {
-      for (const record of this.recordsOf(group)) {
+      yield;
+      // What was overwritten meanwhile began before what is there now.
+      for (const record of this.stillThere(group) ? this.recordsOf(group) : []) {
+        if (pace.isDue(record)) yield;
         const isMine = record.track === id && record.boot === which && record.kind !== KIND.head;
         if (isMine && record.monoMs >= monoMs) return record.position;
       }
@@ -291,7 +377,13 @@ export class CaptureLog {
   }
 
   stat(): Record<string, TrackStat> {
-    const boots = this.bootsHeld();
+    return atOnce(this.counting());
+  }
+
+  /** The same in steps. */
+  *counting(): Steps<Record<string, TrackStat>> {
+    yield* this.knowAll();
+    const boots = totalsOf(this.groups().map((group) => this.contentsOf(group)));
     return Object.fromEntries(
       [...this.ids].map(([name, id]) => {
         const mine = boots.filter((one) => one.track === id);
@@ -302,36 +394,4 @@ export class CaptureLog {
       }),
     );
   }
-
-  /** Each track in each boot: its spans added up, what was written twice counted once, what is missing as a gap. */
-  private bootsHeld(): Span[] {
-    const found = new Map<string, Span>();
-    for (const group of this.groups()) {
-      const { spans, claims } = this.contentsOf(group);
-      for (const span of spans) {
-        const key = `${span.track}@${span.boot}`;
-        const sum = found.get(key);
-        if (sum === undefined) found.set(key, { ...span });
-        else add(sum, span);
-      }
-      for (const { track, head } of claims) {
-        const sum = found.get(`${track}@${head?.boot}`);
-        if (sum !== undefined && head !== null) skipTo(sum, head.next);
-      }
-    }
-    return [...found.values()];
-  }
-}
-
-function skipTo(sum: Span, offset: number): void {
-  if (offset <= sum.next) return;
-  sum.next = offset;
-  sum.gaps++;
-}
-
-function add(sum: Span, span: Span): void {
-  skipTo(sum, span.first);
-  sum.next = Math.max(sum.next, span.next);
-  sum.bytes += span.bytes;
-  sum.gaps += span.gaps;
 }

@@ -25,7 +25,10 @@ export class Handover {
       room -= costOf(item);
       if (room < 0) this.losses.lose(item);
       // Order holds within a track: what was lost of it is declared before what comes after.
-      else going.push(...this.losses.declare(item.track), item);
+      else {
+        for (const loss of this.losses.declare(item.track)) going.push(loss);
+        going.push(item);
+      }
     }
     this.send(going, urgent);
   }

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { Handover } from "./handover.ts";
-import type { Gap, Range } from "./range.ts";
+import { createPacker, type Packed } from "./packing.ts";
+import type { Range } from "./range.ts";
 import type { CaptureItem, LedgerLine, Quota, Recovered, TrackStat } from "./store.ts";
 
 /** The main thread's end of the journal: it hands over and is told; it never waits for the card. */
@@ -10,35 +11,9 @@ export interface WorkerOptions extends Quota {
   readonly tracks: readonly string[];
 }
 
-/** A capture item whose data lies in one block with that of its neighbours, in order: one transfer, not hundreds of copies. */
-export type PackedItem = Omit<CaptureItem, "content"> & { readonly length: number; readonly gap: Gap | null };
-
-export function pack(items: readonly CaptureItem[]): { items: PackedItem[]; bytes: Uint8Array<ArrayBuffer> } {
-  const lengthOf = ({ content }: CaptureItem) => ("data" in content ? content.data.length : 0);
-  const bytes = new Uint8Array(items.reduce((sum, item) => sum + lengthOf(item), 0));
-  let at = 0;
-  const packed = items.map((item): PackedItem => {
-    const { content, ...head } = item;
-    if ("gap" in content) return { ...head, length: 0, gap: content.gap };
-    bytes.set(content.data, at);
-    at += content.data.length;
-    return { ...head, length: content.data.length, gap: null };
-  });
-  return { items: packed, bytes };
-}
-
-export function unpack(items: readonly PackedItem[], bytes: Uint8Array): CaptureItem[] {
-  let at = 0;
-  return items.map(({ length, gap, ...head }): CaptureItem => {
-    if (gap !== null) return { ...head, content: { gap } };
-    at += length;
-    return { ...head, content: { data: bytes.subarray(at - length, at) } };
-  });
-}
-
 export type ToWorker =
   | { type: "ledger"; records: readonly LedgerLine[]; snapshot: string; sync: boolean; token: number | null }
-  | { type: "capture"; items: readonly PackedItem[]; bytes: Uint8Array; urgent: boolean; atMs: number; cost: number }
+  | { type: "capture"; packed: Packed; urgent: boolean; atMs: number; cost: number }
   | { type: "watched"; untilMs: number }
   | { type: "read"; token: number; track: string; boot: number | null; from: number; to: number; limit: number }
   | { type: "offset-at"; token: number; track: string; boot: number | null; monoMs: number }
@@ -92,14 +67,15 @@ function workerFile(): URL {
 }
 
 /** Console text lives for a moment: a small young generation is collected often and keeps the whole process small. */
-const WORKER_LIMITS = { maxYoungGenerationSizeMb: 6 };
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 3 };
 
 export function openJournal(options: WorkerOptions, events: JournalEvents): Promise<Journal> {
   const worker = new Worker(workerFile(), { workerData: options, resourceLimits: WORKER_LIMITS });
+  const pack = createPacker();
   const handover = new Handover((items, urgent, atMs, cost) => {
     const packed = pack(items);
-    const message: ToWorker = { type: "capture", ...packed, urgent, atMs, cost };
-    worker.postMessage(message, [packed.bytes.buffer]);
+    const message: ToWorker = { type: "capture", packed, urgent, atMs, cost };
+    worker.postMessage(message, [packed.block]);
   });
   const waiting = new Map<number, (message: FromWorker) => void>();
   let nextToken = 1;

@@ -1,10 +1,14 @@
 import type { Disk } from "../disk/disk.ts";
-import { type FromWorker, type ToWorker, unpack } from "./journal.ts";
+import type { FromWorker, ToWorker } from "./journal.ts";
+import { createUnpacker } from "./packing.ts";
+import type { Range } from "./range.ts";
+import type { Steps } from "./steps.ts";
 import type { JournalStore, RingName } from "./store.ts";
 
 /**
  * When the journal syncs, and what becomes of a sync or write that fails. A sync runs beside the rest: what arrives
- * meanwhile is written, what is asked for is read. Two failures in a row are a degraded storage, told once each way.
+ * meanwhile is written, what is asked for is read, a part at a time: no decision waits for a reader. Two failures in a
+ * row are a degraded storage, told once each way.
  */
 
 const SYNC_BYTES = 64 * 1024;
@@ -25,15 +29,24 @@ interface Lane {
   timer: NodeJS.Timeout | null;
 }
 
+interface Question {
+  /** True when it is answered. */
+  readonly goOn: () => boolean;
+  readonly giveUp: () => void;
+}
+
 export class Keeper {
   private readonly store: JournalStore;
   private readonly disk: Disk;
   private readonly tell: (message: FromWorker) => void;
   private readonly lanes: Record<RingName, Lane> = { ledger: newLane("ledger"), capture: newLane("capture") };
+  private readonly unpack = createUnpacker();
   private unsyncedBytes = 0;
   private watchedUntil = 0;
   private degraded = false;
   private unreadable = 0;
+  private questions: Question[] = [];
+  private thinking: NodeJS.Immediate | null = null;
 
   constructor(store: JournalStore, disk: Disk, tell: (message: FromWorker) => void) {
     this.store = store;
@@ -76,11 +89,12 @@ export class Keeper {
     this.work(lane);
   }
 
-  private takeCapture({ items, bytes, urgent, atMs, cost }: Extract<ToWorker, { type: "capture" }>): void {
+  private takeCapture({ packed, urgent, atMs, cost }: Extract<ToWorker, { type: "capture" }>): void {
     const lane = this.lanes.capture;
-    this.store.capture.append(unpack(items, bytes));
+    const items = this.unpack(packed);
+    this.store.capture.append(items);
     this.tell({ type: "taken", cost });
-    this.unsyncedBytes += bytes.length;
+    for (const { content } of items) if ("data" in content) this.unsyncedBytes += content.data.length;
     if (urgent || this.unsyncedBytes >= SYNC_BYTES) lane.wanted = true;
     this.syncWithin(lane, atMs < this.watchedUntil ? SYNC_WATCHED_MS : SYNC_MS);
     // A card that refuses is not asked fifty times a second.
@@ -158,33 +172,51 @@ export class Keeper {
   }
 
   private answer(message: Exclude<ToWorker, { type: "ledger" | "capture" | "watched" | "close" }>): void {
-    const { store } = this;
+    const { capture, ledger } = this.store;
     const { token } = message;
     switch (message.type) {
       case "read": {
         const { track, boot, from, to, limit } = message;
-        const range = this.orElse(() => store.readCapture(track, boot, from, to, limit), null);
-        return this.tell({ type: "range", token, range });
+        const tell = (range: Range | null) => this.tell({ type: "range", token, range });
+        const fresh = capture.readFresh(track, boot, from, to, limit);
+        return fresh !== null ? tell(fresh) : this.ask(capture.reading(track, boot, from, to, limit), null, tell);
       }
       case "read-ledger": {
-        const { from, to, limit } = message;
-        return this.tell({ type: "ledger", token, records: this.orElse(() => store.readLedger(from, to, limit), []) });
+        const steps = ledger.reading(message.from, message.to, message.limit);
+        return this.ask(steps, [], (records) => this.tell({ type: "ledger", token, records }));
       }
-      case "read-last":
-        return this.tell({
-          type: "ledger",
-          token,
-          records: this.orElse(() => store.readLastLedger(message.count), []),
-        });
+      case "read-last": {
+        const records = this.orElse(() => ledger.readLast(message.count), []);
+        return this.tell({ type: "ledger", token, records });
+      }
       case "offset-at": {
-        const { track, boot, monoMs } = message;
-        return this.tell({ type: "offset", token, offset: this.orElse(() => store.offsetAt(track, boot, monoMs), 0) });
+        const steps = capture.seeking(message.track, message.boot, message.monoMs);
+        return this.ask(steps, 0, (offset) => this.tell({ type: "offset", token, offset }));
       }
       case "stat":
-        return this.tell({ type: "stat", token, stat: this.orElse(() => store.stat(), {}) });
+        return this.ask(capture.counting(), {}, (stat) => this.tell({ type: "stat", token, stat }));
       case "ping":
         return this.tell({ type: "pong", token });
     }
+  }
+
+  /** At once where memory can tell, else in turn with the other questions, between what has to be written. */
+  private ask<T>(steps: Steps<T>, instead: T, tell: (found: T) => void): void {
+    const goOn = (): boolean => {
+      const { done, value } = this.orElse(() => steps.next(), { done: true, value: instead });
+      if (done === true) tell(value);
+      return done === true;
+    };
+    if (goOn()) return;
+    this.questions.push({ goOn, giveUp: () => tell(instead) });
+    this.thinking ??= setImmediate(() => this.think());
+  }
+
+  private think(): void {
+    this.thinking = null;
+    const question = this.questions.shift();
+    if (question !== undefined && !question.goOn()) this.questions.push(question);
+    if (this.questions.length > 0) this.thinking = setImmediate(() => this.think());
   }
 
   /** A read that fails is told; what it was about counts as not there. */
@@ -202,6 +234,8 @@ export class Keeper {
   }
 
   private close(): void {
+    if (this.thinking !== null) clearImmediate(this.thinking);
+    for (const { giveUp } of this.questions.splice(0)) giveUp();
     for (const lane of Object.values(this.lanes)) if (lane.timer !== null) clearTimeout(lane.timer);
     try {
       this.store.finish();

@@ -3,6 +3,7 @@ import { textOf } from "./range.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import { type Batch, Ring, type RingOptions } from "./ring.ts";
 import type { Segment } from "./segment.ts";
+import { atOnce, Pace, type Steps } from "./steps.ts";
 
 /** The ledger: records in one sequence, and at the begin of each segment the state before what follows. */
 
@@ -154,14 +155,31 @@ export class LedgerLog {
 
   /** JSON of records with `from <= seq < to`, oldest first, at most `limit`. */
   read(from: number, to: number, limit: number): string[] {
+    return atOnce(this.reading(from, to, limit));
+  }
+
+  /** The same in steps. */
+  *reading(from: number, to: number, limit: number): Steps<string[]> {
+    for (;;) {
+      const found = yield* this.readFrom(this.ring.segments(), from, to, limit);
+      if (found !== null) return found;
+    }
+  }
+
+  /** Null when a segment began meanwhile. */
+  private *readFrom(segments: readonly Segment[], from: number, to: number, limit: number): Steps<string[] | null> {
     const found: string[] = [];
+    const pace = new Pace();
     let last = -1;
-    const segments = this.ring.segments();
     for (const [index, segment] of segments.entries()) {
       // The next one begins at or before what is asked for: nothing of this one is.
       const following = segments[index + 1]?.head;
       if (following !== undefined && !following.rewrites && following.floor <= from && following.floor > 0) continue;
       for (const record of this.ring.read(segment)) {
+        if (pace.isDue(record)) {
+          yield;
+          if (this.ring.segments() !== segments) return null;
+        }
         if (record.kind !== KIND.ledger || record.position <= last) continue;
         if (record.position >= to) return found;
         last = record.position;

@@ -1,4 +1,4 @@
-import type { CaptureItem } from "./capture-log.ts";
+import type { CaptureItem } from "./capture-item.ts";
 import type { Gap } from "./range.ts";
 
 /** What a bound made us drop: one growing gap a track, of exact length, until there is room to declare it. */

@@ -37,12 +37,18 @@ export function encodeRecord(
   bytes.writeUInt8(record.kind, at + 14);
   bytes.writeUInt8(0, at + 15);
   bytes.writeUInt32BE(record.boot, at + 16);
-  bytes.writeBigUInt64BE(BigInt(record.position), at + 20);
-  bytes.writeBigUInt64BE(BigInt(Math.max(0, Math.floor(record.monoMs))), at + 28);
+  writeU64(bytes, record.position, at + 20);
+  writeU64(bytes, Math.max(0, Math.floor(record.monoMs)), at + 28);
   bytes.set(record.payload, at + RECORD_HEADER);
   const crc = crc32(bytes.subarray(at + 4, end), crcBefore);
   bytes.writeUInt32BE(crc, at);
   return crc;
+}
+
+/** In two halves: a BigInt for each would be garbage. */
+function writeU64(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at);
+  bytes.writeUInt32BE(value % 2 ** 32, at + 4);
 }
 
 export interface Decoded {
@@ -55,6 +61,11 @@ export interface Decoded {
 /** Of how many bytes the record at `at` says that it is, or null when there is no telling yet. */
 export function lengthAt(bytes: Buffer, at: number): number | null {
   return at + RECORD_HEADER > bytes.length ? null : RECORD_HEADER + bytes.readUInt32BE(at + 4);
+}
+
+/** Of which segment the record at `at` says that it is, whether it checks out or not. */
+export function generationAt(bytes: Buffer, at: number): number {
+  return at + RECORD_HEADER > bytes.length ? 0 : bytes.readUInt32BE(at + 8);
 }
 
 /** The record at `at`, or null when the valid prefix ends here. The payload is a view, not a copy. */

@@ -2,6 +2,7 @@ import type { Disk } from "../disk/disk.ts";
 import {
   type Decoded,
   decodeRecord,
+  generationAt,
   KIND,
   lengthAt,
   PAYLOAD_LIMIT,
@@ -64,6 +65,8 @@ function headOf({ track, boot, position, monoMs, payload }: StoredRecord): Segme
 }
 
 const WINDOW = 256 * 1024;
+/** Segments that may have been begun since the last sync, with tries that failed. */
+const BEGUN_AT_ONCE = 64;
 
 /**
  * The valid records of a segment in order. Payloads are views into a window that moves on: who keeps one copies it.
@@ -107,15 +110,27 @@ export function findSegment(disk: Disk, name: string): Segment | null {
 /** By their heads alone: a ring of gigabytes must not be read whole before the first byte can be written. */
 export function findSegments(disk: Disk, prefix: string): { segments: Segment[]; unreadable: string[] } {
   const unreadable: string[] = [];
+  const headless: { readonly name: string; readonly generation: number }[] = [];
   const segments = filesOf(disk, prefix).flatMap((name): Segment[] => {
     try {
-      return [findSegment(disk, name)].flatMap((one) => one ?? []);
+      const found = findSegment(disk, name);
+      if (found !== null) return [found];
+      const bytes = Buffer.from(disk.read(name, 0, WINDOW));
+      if (bytes.some((byte) => byte !== 0)) headless.push({ name, generation: generationAt(bytes, 0) });
+      return [];
     } catch (error) {
       unreadable.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
       return [];
     }
   });
-  return { segments: segments.sort((a, b) => a.generation - b.generation), unreadable };
+  segments.sort((a, b) => a.generation - b.generation);
+  const newest = segments.at(-1)?.generation ?? 0;
+  for (const { name, generation } of headless) {
+    // The begin of a segment that a power cut found half written.
+    if (generation > newest && generation <= newest + BEGUN_AT_ONCE) continue;
+    unreadable.push(`${name}: its first record does not check out, what follows cannot be read`);
+  }
+  return { segments, unreadable };
 }
 
 /** Segments in order, those together that hold the same records because some were written again. */

@@ -1,6 +1,7 @@
 import { type Gap, gapOf, textOf } from "./range.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import type { Segment } from "./segment.ts";
+import { Pace, type Steps } from "./steps.ts";
 
 /** What each capture segment holds of which track: kept as it is written, read when it is first asked for. */
 
@@ -41,9 +42,20 @@ export class Spans {
     return contents;
   }
 
-  /** A record that was just written. */
-  note(segment: Segment, record: StoredRecord): void {
-    note(this.known.get(keyOf(segment)) ?? this.begin(segment), record);
+  /** What a segment that is just being written holds so far. */
+  written(segment: Segment): Contents {
+    return this.known.get(keyOf(segment)) ?? this.begin(segment);
+  }
+
+  /** Reads an old segment, in steps; known when all of it was read. */
+  *learn(segment: Segment, records: Iterable<StoredRecord>): Steps<void> {
+    const contents: Contents = { spans: [], claims: claimsOf(segment.head.payload) };
+    const pace = new Pace();
+    for (const record of records) {
+      if (pace.isDue(record)) yield;
+      note(contents, record);
+    }
+    if (!this.has(segment)) this.known.set(keyOf(segment), contents);
   }
 
   /** A recycled segment has a new generation under an old name: what it held is gone. */
@@ -108,8 +120,9 @@ export function claimsOf(payload: Uint8Array): Claim[] {
   return tracks.map(([name, track, head]) => ({ name, track, head }));
 }
 
-function note({ spans }: Contents, record: StoredRecord): void {
-  if (record.kind !== KIND.data && record.kind !== KIND.gap) return;
+/** Takes in a record; where its track stands after it, or null where it is of none. */
+export function note({ spans }: Contents, record: StoredRecord): number | null {
+  if (record.kind !== KIND.data && record.kind !== KIND.gap) return null;
   const { track, boot, position, monoMs } = record;
   const bytes = record.kind === KIND.data ? record.payload.length : 0;
   const gaps = record.kind === KIND.gap ? 1 : 0;
@@ -117,12 +130,44 @@ function note({ spans }: Contents, record: StoredRecord): void {
   const before = spans.find((one) => one.track === track && one.boot === boot);
   if (before === undefined) {
     spans.push({ track, boot, first: position, next, bytes, gaps, firstMonoMs: monoMs });
-    return;
+    return next;
   }
   // In place: this is done for every record.
   before.next = Math.max(before.next, next);
   before.bytes += bytes;
   before.gaps += gaps;
+  return before.next;
+}
+
+/** Each track in each boot: its spans added up, what was written twice counted once, what is missing as a gap. */
+export function totalsOf(all: Iterable<Contents>): Span[] {
+  const found = new Map<string, Span>();
+  for (const { spans, claims } of all) {
+    for (const span of spans) {
+      const key = `${span.track}@${span.boot}`;
+      const sum = found.get(key);
+      if (sum === undefined) found.set(key, { ...span });
+      else add(sum, span);
+    }
+    for (const { track, head } of claims) {
+      const sum = found.get(`${track}@${head?.boot}`);
+      if (sum !== undefined && head !== null) skipTo(sum, head.next);
+    }
+  }
+  return [...found.values()];
+}
+
+function skipTo(sum: Span, offset: number): void {
+  if (offset <= sum.next) return;
+  sum.next = offset;
+  sum.gaps++;
+}
+
+function add(sum: Span, span: Span): void {
+  skipTo(sum, span.first);
+  sum.next = Math.max(sum.next, span.next);
+  sum.bytes += span.bytes;
+  sum.gaps += span.gaps;
 }
 
 function keyOf(segment: Segment): string {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Disk } from "../disk/disk.ts";
-import { type CaptureItem, CaptureLog, type TrackHead, type TrackStat } from "./capture-log.ts";
+import type { CaptureItem, TrackHead, TrackStat } from "./capture-item.ts";
+import { CaptureLog } from "./capture-log.ts";
 import { type LedgerLine, LedgerLog } from "./ledger-log.ts";
 import type { Range } from "./range.ts";
 import type { SyncJob } from "./ring.ts";
@@ -8,7 +9,7 @@ import { segmentation } from "./segment.ts";
 
 /** The journal over one folder: the ledger ring and the capture ring. Blocking; the worker calls it. */
 
-export type { CaptureItem, TrackHead, TrackStat } from "./capture-log.ts";
+export type { CaptureItem, TrackHead, TrackStat } from "./capture-item.ts";
 export type { LedgerLine } from "./ledger-log.ts";
 
 export const RING_NAMES = ["ledger", "capture"] as const;

@@ -91,6 +91,9 @@ export function createReader(options: ReaderOptions): Reader {
       };
       return boot === null ? { ok: true, detail } : { ok: false, code: "read.range" };
     }
+    // An empty range would say that the boot ended at 0, and who misses its end would take that for the truth.
+    const isHeld = boot === null || boot === options.boot || stat?.boots.some((one) => one.boot === boot);
+    if (!isHeld) return { ok: false, code: "read.range" };
     const from = await startOf(args, track, empty);
     const range = await journal.readCapture(track, boot, from, args.to ?? empty.next, READ_LIMIT);
     if (range === null) return { ok: false, code: "read.range" };

@@ -60,6 +60,7 @@ export function createShipper(options: ShipperOptions): Shipper {
   const plan = new ShipPlan({ ...SHIP_TIMES, ...times });
   const packers = new Map<string, Packer>();
   const lazy = new Set(options.consoles.filter(({ ship }) => ship === "on-demand").map(({ name }) => name));
+  const keys = new Map<string, string>();
   let busy = false;
   let connects = 0;
   let stopped = false;
@@ -70,6 +71,16 @@ export function createShipper(options: ShipperOptions): Shipper {
   const announce = (track: string, of: number, next: number): void => {
     if (lazy.has(partsOf(track).console)) return;
     plan.announce({ boot: of, track, next, backfill: of !== boot });
+  };
+
+  /** Of a track of this boot, which is announced with its first bytes. */
+  const keyOf = (track: string, offset: number): string => {
+    const known = keys.get(track);
+    if (known !== undefined) return known;
+    const key = trackKey(boot, track);
+    announce(track, boot, offset);
+    keys.set(track, key);
+    return key;
   };
 
   const lookForOldBoots = async (): Promise<void> => {
@@ -167,8 +178,9 @@ export function createShipper(options: ShipperOptions): Shipper {
     );
   };
 
-  for (const { name } of options.consoles) announce(`${name}/rx`, boot, 0);
+  // Where a track stood first: from there on is what nobody can have heard yet.
   for (const [track, head] of Object.entries(options.tracks)) announce(track, head.boot, head.next);
+  for (const { name } of options.consoles) announce(`${name}/rx`, boot, 0);
   plan.announce({ boot: 0, track: LEDGER_TRACK, next: options.ledgerNext, backfill: false });
 
   return {
@@ -179,10 +191,11 @@ export function createShipper(options: ShipperOptions): Shipper {
     },
     captured(items, urgent) {
       let due = false;
+      const nowMs = monoMs();
       for (const { track, offset, content } of items) {
         if (!("data" in content)) continue;
-        announce(track, boot, offset);
-        due = plan.grown(trackKey(boot, track), offset + content.data.length, monoMs(), urgent) || due;
+        const key = keyOf(track, offset);
+        due = plan.grown(key, offset + content.data.length, nowMs, urgent) || due;
       }
       if (due) wake();
       else schedule();

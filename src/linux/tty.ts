@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { ioctl } from "./ioctl.ts";
 
 /** Terminal settings and lines that serialport does not reach (ioctl_tty(2); asm-generic/termbits.h, linux/serial.h). */
@@ -23,6 +24,8 @@ const PARENB = 0o400;
 const PARODD = 0o1000;
 const CRTSCTS = 0o20000000000;
 const CLOCAL = 0o4000;
+/** UNIX98_PTY_SLAVE_MAJOR and the seven after it (linux/major.h). */
+const PTY_MAJOR = 136;
 const MODEM = { rts: 0x004, dtr: 0x002, cts: 0x020, dcd: 0x040, ring: 0x080, dsr: 0x100 } as const;
 
 /**
@@ -50,6 +53,12 @@ export function mendEmptyReads(fd: number): boolean {
   if (!tells(fd, TCGETS, termios) || termios.readUInt8(CC_AT + VMIN) !== 0) return false;
   makeRaw(fd);
   return true;
+}
+
+/** Its other end is a program and no wire. */
+export function isPseudoTerminal(fd: number): boolean {
+  const major = (fstatSync(fd).rdev >> 8) & 0xfff;
+  return major >= PTY_MAJOR && major < PTY_MAJOR + 8;
 }
 
 export interface TerminalSettings {

@@ -3,7 +3,7 @@ import { decodeStatement, type Statement } from "../access/statement.ts";
 import { createLocalTransport } from "../link/local.ts";
 import { createMqttTransport } from "../link/mqtt.ts";
 import type { Message, Transport } from "../link/transport.ts";
-import { encodeEnvelope, NAMESPACES, parseJson } from "../protocol/envelope.ts";
+import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
 import type { Settings } from "./settings.ts";
@@ -225,9 +225,7 @@ function filtersOf(settings: Settings, named: { fleet: string; site: string } | 
 }
 
 export function asRecord(value: unknown): Readonly<Record<string, unknown>> | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null;
+  return isRecord(value) ? value : null;
 }
 
 export function sleep(ms: number): Promise<void> {

@@ -45,6 +45,8 @@ class Follower {
   private history: Uint8Array = new Uint8Array();
   /** Declared ahead of the bytes that have come. */
   private early: DeclaredGap[] = [];
+  /** Records come again when somebody else reads the ledger: the newest of those that were gaps, by number. */
+  private heardGaps = new Set<number>();
   private silentSince: number | null = null;
   private saidSilent = false;
   private linkWasLost = false;
@@ -107,11 +109,19 @@ class Follower {
     if (!Array.isArray(records)) return;
     for (const record of records) {
       const gap = gapOf(record, this.site);
-      if (gap === null || asRecord(record)?.boot !== this.boot) continue;
+      if (gap === null || asRecord(record)?.boot !== this.boot || this.heardBefore(asRecord(record)?.seq)) continue;
       if (gap.offset > this.next) this.early.push(gap);
       else this.tell(this.boot ?? 0, [], this.gaps.fromLedger(this.boot ?? 0, [gap]));
     }
     this.early = this.early.slice(-1_000);
+  }
+
+  private heardBefore(seq: unknown): boolean {
+    if (typeof seq !== "number") return false;
+    if (this.heardGaps.has(seq)) return true;
+    if (this.heardGaps.size >= 1_000) this.heardGaps = new Set([...this.heardGaps].slice(500));
+    this.heardGaps.add(seq);
+    return false;
   }
 
   private take(chunk: Chunk): void {

@@ -1,6 +1,6 @@
 import type { AckedTrack } from "../core/events.ts";
 import { type Span, unionOf } from "../core/ranges.ts";
-import { parseJson } from "./envelope.ts";
+import { isRecord, parseJson } from "./envelope.ts";
 import { NAME } from "./topics.ts";
 
 export type { AckedTrack };
@@ -64,8 +64,4 @@ function isSpan(value: unknown): value is Span {
   if (!Array.isArray(value) || value.length !== 2) return false;
   const [from, to]: unknown[] = value;
   return Number.isSafeInteger(from) && Number.isSafeInteger(to) && Number(from) >= 0 && Number(from) <= Number(to);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

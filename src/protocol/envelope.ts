@@ -49,3 +49,8 @@ export function parseJson(text: string | Uint8Array): unknown {
     return undefined;
   }
 }
+
+/** True for a JSON object: neither a list nor null. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

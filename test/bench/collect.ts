@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createMqttTransport } from "../../src/link/mqtt.ts";
 import type { Message, Transport } from "../../src/link/transport.ts";
@@ -9,7 +9,7 @@ import { encodeChunk } from "../../src/protocol/chunk.ts";
 import { decodeEnvelope, encodeEnvelope, parseJson } from "../../src/protocol/envelope.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 import { type Outcome, rounded } from "./report.ts";
-import { freePort, installed, type Program, ROOT, type Scratch, until, withScratch } from "./scratch.ts";
+import { installed, type Program, ROOT, type Scratch, startBroker, until, withScratch } from "./scratch.ts";
 import { usageOf } from "./usage.ts";
 
 /** What a collector of a large fleet costs: generated sites over a real broker, each console a chunk a minute. */
@@ -107,16 +107,6 @@ function folderBytes(folder: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".log"))
     .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
-}
-
-async function startBroker(scratch: Scratch, mosquitto: string): Promise<string> {
-  const port = await freePort();
-  const file = join(scratch.folder, "mosquitto.conf");
-  const user = process.getuid?.() === 0 ? "user root\n" : "";
-  writeFileSync(file, `${user}listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`);
-  const broker = scratch.start(mosquitto, ["-c", file]);
-  await until("the broker", () => /running/.test(broker.log()), broker);
-  return `mqtt://127.0.0.1:${port}`;
 }
 
 async function startCollector(scratch: Scratch, broker: string, dir: string): Promise<Program> {

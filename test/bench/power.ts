@@ -14,7 +14,7 @@ import { NAMESPACES } from "../../src/protocol/envelope.ts";
 import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
 import { inProcessSigner, newKey, trustText } from "../trust.ts";
 import { type Outcome, rounded, type Spread, spreadOf } from "./report.ts";
-import { freePort, installed, type Scratch, startController, until, withScratch } from "./scratch.ts";
+import { installed, type Scratch, startBroker, startController, withScratch } from "./scratch.ts";
 
 /** A signed power command in an open session, and what its parts cost by themselves. */
 
@@ -36,16 +36,6 @@ async function repeated(work: (round: number) => unknown): Promise<number[]> {
   const times: number[] = [];
   for (let round = 0; round < WARM_ROUNDS + ROUNDS; round++) times.push(await timed(() => work(round)));
   return times.slice(WARM_ROUNDS);
-}
-
-async function startBroker(scratch: Scratch, mosquitto: string): Promise<string> {
-  const port = await freePort();
-  const file = join(scratch.folder, "mosquitto.conf");
-  const user = process.getuid?.() === 0 ? "user root\n" : "";
-  writeFileSync(file, `${user}listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`);
-  const broker = scratch.start(mosquitto, ["-c", file]);
-  await until("the broker", () => /running/.test(broker.log()), broker);
-  return `mqtt://127.0.0.1:${port}`;
 }
 
 function writeSite(scratch: Scratch, broker: string, alice: KeyObject): string {

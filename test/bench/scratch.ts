@@ -1,9 +1,10 @@
 import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sleep } from "../../src/operator/client.ts";
+import { readUnit } from "../firmware/unit-file.ts";
 
 /** A folder and the programs that run in it; both end with the bench, also when it is interrupted. */
 
@@ -95,13 +96,19 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** As the service is started: what a site's unit says of memory counts here too. */
+const SERVICE_ENVIRONMENT = (readUnit("systemd/system/towpath.service").get("Service.Environment") ?? []).flatMap(
+  (words) => words.split(/\s+/),
+);
+
 /** The controller as a site runs it; resolves when it says that it is ready. */
 export async function startController(
   scratch: Scratch,
   config: string,
   before: readonly string[] = [],
 ): Promise<Program> {
-  const [first = "node", ...rest] = [...before, "node", TOWPATH, "controller", "--config", config, "--quiet"];
+  const service = ["env", ...SERVICE_ENVIRONMENT, "node", TOWPATH, "controller", "--config", config, "--quiet"];
+  const [first = "env", ...rest] = [...before, ...service];
   const program = scratch.start(first, rest);
   await until("a ready controller", () => /^ready$/m.test(program.log()), program, 2);
   return program;
@@ -141,4 +148,15 @@ export function installed(name: string): string | null {
 export function journalStat(data: string): Record<string, { bytes: number; gaps: number }> {
   const text = execFileSync("node", [TOWPATH, "journal", "stat", data, "--json"], { encoding: "utf8" });
   return (JSON.parse(text) as { consoles: Record<string, { bytes: number; gaps: number }> }).consoles;
+}
+
+/** A broker on loopback for whoever comes; its URL. */
+export async function startBroker(scratch: Scratch, mosquitto: string): Promise<string> {
+  const port = await freePort();
+  const file = join(scratch.folder, "mosquitto.conf");
+  const user = process.getuid?.() === 0 ? "user root\n" : "";
+  writeFileSync(file, `${user}listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n`);
+  const broker = scratch.start(mosquitto, ["-c", file]);
+  await until("the broker", () => /running/.test(broker.log()), broker);
+  return `mqtt://127.0.0.1:${port}`;
 }

@@ -54,6 +54,18 @@ describe("a collector's folder", () => {
     expect(order([9, 4], [])).toEqual([9, 4]);
   });
 
+  it("finds a boot that began while the rest of the one before was still coming, and each byte once", () => {
+    store("2026-11-23", 1, 0, "old boot\n");
+    store("2026-11-23", 2, 0, "NEW BOOT: kernel panic\n");
+    store("2026-11-23", 1, 9, "tail of old boot\n");
+    expect(track().boots()).toMatchObject([
+      { boot: 1, first: 0, next: 26 },
+      { boot: 2, first: 0, next: 23 },
+    ]);
+    expect(read(1, 0, 1_000).text).toBe("old boot\ntail of old boot\n");
+    expect(read(2, 0, 1_000).text).toBe("NEW BOOT: kernel panic\n");
+  });
+
   it("names its sites and consoles, and nothing that is none", () => {
     mkdirSync(join(dir, "acme/one/..bad.rx"), { recursive: true });
     mkdirSync(join(dir, "acme/one/spare.tx"), { recursive: true });

@@ -98,6 +98,31 @@ controller: { path: [zz] }
     expect(places(text)).toHaveLength(2);
   });
 
+  it("a modem, a budget or a listener that cannot be is told with its place", () => {
+    const wrong = `${HEAD}uplinks:
+  lte: { interface: wwan0, modem: 490154203237518, budget: 100MB, modemOutlet: a9 }
+access:
+  listeners:
+    - { console: c9, raw: "127.0.0.1:4001" }
+    - { console: c1, telnet: "127.0.0.1:4001" }
+    - { console: c1, rfc2217: "localhost:4001" }
+outlets:
+  a1: { relay: 1, contact: nc }
+consoles:
+  c1: { port: { path: /dev/a } }
+`;
+    const told = said(wrong);
+    expect(told).toMatch(/uplinks\.lte\.modem: .*quotes/);
+    expect(told).toContain("write 100MB/month or 4MB/day");
+    expect(told).toContain("write an address and a port");
+    const named = wrong
+      .replace("modem: 490154203237518, budget: 100MB", 'modem: "490154203237518"')
+      .replace("localhost", "[::1]");
+    expect(said(named)).toContain('there is no outlet "a9"');
+    expect(said(named)).toContain('there is no console "c9"');
+    expect(said(named)).toMatch(/access.listeners.*127\.0\.0\.1:4001/s);
+  });
+
   it("outlets that are never both on must not be put on by wiring or after a power cut", () => {
     const outlets = (first: string, second: string) =>
       `${HEAD}outlets:\n  a1: { relay: 1, ${first} }\n  a2: { relay: 2, ${second} }\ninterlocks: [[a1, a2]]\n`;

@@ -122,6 +122,29 @@ describe("what may be missing after a restart", () => {
     expect(await gapsOf(null, false)).toEqual([]);
   });
 
+  it("of a console that came or was renamed between two lives is that nobody listened yet, and of its input nothing", async () => {
+    for (const boot of [6, 7]) {
+      const before = { boot, heads: { "old/rx": { boot, next: 5 } }, stopped: { "old/rx": 5 } };
+      const { capture, port, gaps } = bench({ before, tx: true });
+      port.listening?.(false);
+      port.up();
+      await capture.stop();
+      expect(gaps.map(({ track, cause }) => [track, cause])).toEqual([["rx", "start"]]);
+    }
+  });
+
+  it("is nothing where what is typed is recorded from now on, but where it was recorded once and then not", async () => {
+    for (const once of [false, true]) {
+      const sent = once ? { "r1/tx": { boot: 7, next: 3 } } : {};
+      const before = { boot: 7, heads: { ...heads, ...sent }, stopped: { "r1/rx": 100 } };
+      const { capture, port, gaps } = bench({ before, tx: true });
+      port.listening?.(true);
+      port.up();
+      await capture.stop();
+      expect(gaps.map(({ track, cause, offset }) => [track, cause, offset])).toEqual(once ? [["tx", "start", 3]] : []);
+    }
+  });
+
   it("is declared once per unplugging, before the first byte of the port that returns", async () => {
     const { capture, port, items } = bench();
     port.listening?.(false);
@@ -134,6 +157,28 @@ describe("what may be missing after a restart", () => {
     port.up();
     await capture.stop();
     expect(items.map(({ text, gap }) => text ?? (gap as { cause: string }).cause)).toEqual(["a", "replug", "b"]);
+  });
+});
+
+describe("a port that opens and cannot be configured", () => {
+  it("is one gap until it is up or says something, however often it is tried", async () => {
+    const { capture, port, gaps } = bench({ before: { boot: 7, heads: {}, stopped: null } });
+    const tryInVain = (): void => {
+      port.listening?.(false);
+      port.down("console.error", "this speed cannot be set");
+    };
+    for (let count = 0; count < 50; count++) tryInVain();
+    expect(gaps.map(({ cause }) => cause)).toEqual(["crash"]);
+    port.listening?.(false);
+    port.up();
+    expect(gaps).toHaveLength(1);
+    port.down("console.missing", "pulled");
+    for (let count = 0; count < 50; count++) tryInVain();
+    expect(gaps.map(({ cause }) => cause)).toEqual(["crash", "replug"]);
+    port.data(Buffer.from("a word between two tries"));
+    tryInVain();
+    expect(gaps).toHaveLength(3);
+    await capture.stop();
   });
 });
 

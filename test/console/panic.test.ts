@@ -37,6 +37,37 @@ describe("the last words of a kernel", () => {
     expect(found("Kernel pan", "ik")).toBe(false);
   });
 
+  it("are found exactly where a plain search finds them, in text that is full of their beginnings", () => {
+    const scraps = [
+      "pan",
+      "panic",
+      "ic",
+      "o",
+      "oo",
+      "ops",
+      "watch",
+      "dog",
+      "fatal ",
+      "exception",
+      "TRACE",
+      "back",
+      " bug",
+      ":",
+    ];
+    const text = fc.array(fc.oneof(fc.constantFrom(...scraps, "\n", " "), fc.string({ maxLength: 3 })), {
+      maxLength: 60,
+    });
+    fc.assert(
+      fc.property(text, fc.nat(), (parts, cut) => {
+        const whole = parts.join("");
+        const at = cut % (whole.length + 1);
+        const plain = /panic|oops|watchdog|fatal exception|traceback|[\n\r\t \]]bug:/i.test(whole);
+        expect(found(whole.slice(0, at), whole.slice(at))).toBe(plain);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   it("are found again after a false start", () => {
     expect(found("ppanipanic")).toBe(true);
     expect(found("fatal fatal exception")).toBe(true);

@@ -50,6 +50,21 @@ describe("verify", () => {
   });
 });
 
+describe("an order that comes a second time while its record is on its way", () => {
+  it("is not told accepted before it is, and both ways hear what became of it", () => {
+    const bench = new Bench();
+    bench.card = "stalls";
+    const { nonce } = bench.select("off", "nas1");
+    const first = bench.operate(nonce, { id: "00000000000000000000000777" });
+    expect(first.id, "nothing was answered yet").toBe("");
+    const before = bench.replies.length;
+    bench.operate(nonce, { id: "00000000000000000000000777" });
+    expect(bench.replies).toHaveLength(before);
+    bench.pass(2_100);
+    expect(bench.replies.slice(before).map(({ code }) => code)).toEqual(["storage.degraded"]);
+  });
+});
+
 describe("a card that does not take the intent", () => {
   it.each([
     ["on", "nas1", {}, "memory"],

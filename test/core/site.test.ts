@@ -68,6 +68,21 @@ describe("messages that move nothing", () => {
     });
   });
 
+  it("what a console said that left the config can be read still, under its own name, and not watched", () => {
+    const bench = new Bench();
+    bench.state = { ...bench.state, tracks: { "router9/rx": { boot: 1, next: 5 }, "nas9/rx": { boot: 1, next: 5 } } };
+    const read = (console: string, by: string) => {
+      const before = bench.effects.filter(({ type }) => type === "read-range").length;
+      const reply = bench.ask({ kind: "read", args: { console, track: "rx" } }, by);
+      return bench.effects.filter(({ type }) => type === "read-range").length > before ? "read" : reply.code;
+    };
+    expect(read("router9", "ruth")).toBe("read");
+    expect(read("nas9", "alice")).toBe("read");
+    expect(read("nas9", "ruth")).toBe("role.denied");
+    expect(read("toString", "alice")).toBe("console.unknown");
+    expect(bench.ask({ kind: "watch", args: { console: "router9" } })).toMatchObject({ code: "console.unknown" });
+  });
+
   it("faults are for simulated sites, on the local socket", () => {
     const bench = new Bench();
     expect(bench.ask({ kind: "sim", args: { subject: "router1", fault: "hang" } })).toMatchObject({

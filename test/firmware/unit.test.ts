@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -17,6 +18,14 @@ describe("towpath.service", () => {
     expect(node).toBe("/usr/bin/node");
     expect(existsSync(join(ROOT, program?.replace("/usr/lib/towpath/", "") ?? "missing"))).toBe(true);
     expect(args).toEqual(["controller", "--config", "/etc/towpath/site.yaml"]);
+  });
+
+  it("says only such things to node as every node understands: another word and it would not start", () => {
+    const [options, ...more] = words("Service.Environment");
+    expect(options).toBe("NODE_OPTIONS=--max-semi-space-size=1");
+    expect(more).toEqual(["MALLOC_ARENA_MAX=1"]);
+    const env = { ...process.env, NODE_OPTIONS: options?.replace("NODE_OPTIONS=", "") };
+    expect(execFileSync(process.execPath, ["-p", "6 * 7"], { env, encoding: "utf8" })).toBe("42\n");
   });
 
   it("starts where every network is dead", () => {

@@ -1,19 +1,19 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createMemoryDisk, type DiskCall, type DiskFault, type MemoryDisk } from "../../src/disk/memory-disk.ts";
 import { Handover } from "../../src/journal/handover.ts";
-import { type FromWorker, pack } from "../../src/journal/journal.ts";
+import type { FromWorker } from "../../src/journal/journal.ts";
 import { Keeper } from "../../src/journal/keeper.ts";
-import { type CaptureItem, JournalStore } from "../../src/journal/store.ts";
+import { createPacker } from "../../src/journal/packing.ts";
+import { type CaptureItem, JournalStore, type Quota } from "../../src/journal/store.ts";
 
 /** The worker without its thread, on a disk that fails when it is told to. Time is the test's. */
 
 const QUOTA = { captureBytes: 64_000_000, ledgerBytes: 1024 * 1024 };
 const MAX = Number.MAX_SAFE_INTEGER;
 
-function rig() {
+function rig(disk = createMemoryDisk(), quota: Quota = QUOTA) {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
   onTestFinished(() => void vi.useRealTimers());
-  const disk = createMemoryDisk();
   const synced: string[] = [];
   const stalled: (() => void)[] = [];
   let stalls = false;
@@ -24,8 +24,9 @@ function rig() {
     else plain(name, done);
   };
   const told: FromWorker[] = [];
-  const store = new JournalStore(disk, QUOTA);
+  const store = new JournalStore(disk, quota);
   const keeper = new Keeper(store, disk, (message) => void told.push(message));
+  const pack = createPacker();
   let seq = 0;
   let offset = 0;
   return {
@@ -43,12 +44,13 @@ function rig() {
       const records = [{ seq, boot: 1, mono: seq, json: JSON.stringify({ seq }) }];
       keeper.handle({ type: "ledger", records, snapshot: JSON.stringify({ seq }), sync: true, token });
     },
-    hear(bytes: number, options: { urgent?: boolean; atMs?: number } = {}) {
+    hear(bytes: number, options: { urgent?: boolean; atMs?: number; from?: number } = {}) {
+      offset = options.from ?? offset;
       const data = Buffer.alloc(bytes, offset % 251);
       const item: CaptureItem = { track: "a/rx", boot: 1, offset, monoMs: offset, content: { data } };
       offset += bytes;
       const { urgent = false, atMs = 0 } = options;
-      keeper.handle({ type: "capture", ...pack([item]), urgent, atMs, cost: bytes });
+      keeper.handle({ type: "capture", packed: pack([item]), urgent, atMs, cost: bytes });
     },
     offset: () => offset,
     pass: (ms: number) => vi.advanceTimersByTimeAsync(ms),
@@ -111,6 +113,82 @@ describe("when the journal syncs", () => {
     stall(false);
     await pass(1);
     expect(of("finished").map(({ token }) => token)).toEqual([1, 2]);
+  });
+});
+
+describe("a ring that nobody has read since the start", () => {
+  const small = { captureBytes: 4_000_000, ledgerBytes: 1024 * 1024, segmentBytes: 128 * 1024 };
+  const byteAt = (offset: number) => (offset * 7 + (offset >> 8)) % 251;
+  const say = (store: JournalStore, from: number, to: number): void => {
+    for (let offset = from; offset < to; offset += 5_000) {
+      const content = { data: Buffer.alloc(5_000, byteAt(offset)) };
+      store.appendCapture([{ track: "a/rx", boot: 1, offset, monoMs: offset, content }]);
+      if (offset % 60_000 === 0) store.sync("capture");
+    }
+  };
+  const filled = (bytes: number) => {
+    const disk = createMemoryDisk();
+    say(new JournalStore(disk, small), 0, bytes);
+    return disk;
+  };
+
+  it("is read between decisions: one that comes behind 16 readers is confirmed after a few segments, and they hear what is true", async () => {
+    const disk = filled(2_500_000);
+    const { keeper, decide, pass, told, store } = rig(disk, small);
+    let reads = 0;
+    let readsBefore = 0;
+    disk.onCall = ({ what }) => {
+      if (what === "read" && !told.some(({ type }) => type === "finished")) readsBefore++;
+      if (what === "read") reads++;
+      return null;
+    };
+    for (let token = 1; token <= 14; token++)
+      keeper.handle({ type: "read", token, track: "a/rx", boot: 1, from: token * 100_000, to: MAX, limit: 10 });
+    keeper.handle({ type: "stat", token: 15 });
+    keeper.handle({ type: "offset-at", token: 16, track: "a/rx", boot: 1, monoMs: 1_000_000 });
+    decide(77);
+    await pass(100);
+    expect(told[0]).toEqual({ type: "finished", token: 77, ok: true });
+    expect(told).toHaveLength(17);
+    expect(reads).toBeGreaterThan(19);
+    expect(readsBefore).toBeLessThan(8);
+    for (const one of told) {
+      if (one.type === "range") expect(one.range).toEqual(store.readCapture("a/rx", 1, one.token * 100_000, MAX, 10));
+      if (one.type === "stat") expect(one.stat).toEqual(store.stat());
+      if (one.type === "offset") expect(one.offset).toBe(1_000_000);
+    }
+  });
+
+  it("does not keep waiting who watches what is said now", () => {
+    const { keeper, hear, of, told } = rig(filled(2_500_000), small);
+    keeper.handle({ type: "read", token: 1, track: "a/rx", boot: 1, from: MAX, to: MAX, limit: 100 });
+    expect(of("range")).toMatchObject([{ token: 1, range: { next: 2_500_000, pieces: [] } }]);
+    hear(10, { from: 2_500_000 });
+    keeper.handle({ type: "read", token: 2, track: "a/rx", boot: 1, from: 2_500_000, to: MAX, limit: 100 });
+    expect(of("range")[1]?.range?.pieces.map(({ data }) => data.length)).toEqual([10]);
+    keeper.handle({ type: "read", token: 3, track: "a/rx", boot: 1, from: 0, to: MAX, limit: 100 });
+    expect(told.filter(({ type }) => type === "range")).toHaveLength(2);
+  });
+
+  it("may go round while a reader pauses: what he gets is what was said, and all that the ring still holds of it", () => {
+    const disk = filled(3_500_000);
+    for (let pauses = 1; pauses < 60; pauses += 7) {
+      const store = new JournalStore(disk.copy(), small);
+      const steps = store.capture.reading("a/rx", 1, 0, 3_400_000, MAX);
+      let step = steps.next();
+      for (let pause = 0; pause < pauses && step.done !== true; pause++) step = steps.next();
+      say(store, 3_500_000, 5_000_000);
+      while (step.done !== true) step = steps.next();
+      const range = step.value;
+      expect(range?.gaps).toEqual([]);
+      let reached = range?.first ?? 0;
+      for (const { offset, data } of range?.pieces ?? []) {
+        expect(offset).toBe(reached);
+        expect([data[0], data.at(-1)]).toEqual([byteAt(offset), byteAt(offset)]);
+        reached += data.length;
+      }
+      expect(reached).toBe(3_400_000);
+    }
   });
 });
 

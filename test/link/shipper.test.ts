@@ -31,13 +31,17 @@ class Bench {
   readonly published: { topic: string; payload: Uint8Array; urgency: Urgency }[] = [];
   readonly shipper: Shipper;
 
-  constructor(ship: "primary" | "on-demand" = "primary", old = "") {
+  constructor(
+    ship: "primary" | "on-demand" = "primary",
+    old = "",
+    tracks: Readonly<Record<string, { boot: number; next: number }>> = {},
+  ) {
     if (old !== "") this.texts.set("3/router1/rx", Buffer.from(old));
     this.shipper = createShipper({
       root: ROOT,
       boot: BOOT,
       monoMs: () => this.nowMs,
-      tracks: {},
+      tracks,
       ledgerNext: 1,
       consoles: [{ name: "router1", ship }],
       roomy: () => this.room > 0,
@@ -167,6 +171,17 @@ describe("the shipper", () => {
     alone.say(LINE, true);
     await alone.pass(600_000);
     expect(alone.published.map(({ urgency }) => urgency)).toEqual(["unwatched"]);
+  });
+
+  it("does not say again to nobody in particular what it said before the restart", async () => {
+    const bench = new Bench("primary", "", { "router1/rx": { boot: BOOT, next: 300_000 } });
+    bench.texts.set("7/router1/rx", Buffer.alloc(300_000, "x"));
+    bench.shipper.connection("up");
+    await bench.pass(100_000);
+    expect(bench.published).toEqual([]);
+    bench.say(LINE, true);
+    await bench.pass(1_000);
+    expect(bench.published.map(({ payload }) => chunkHead(payload)?.offset)).toEqual([300_000]);
   });
 
   it("sends a panic at once", async () => {

@@ -151,6 +151,19 @@ describe("following", () => {
     expect(shown).toBe("a<start@1>bcde<replug@5>fg<overrun@7>");
   });
 
+  it("shows a gap once when somebody else reads the ledger and its record comes again", async () => {
+    const gap = { console: "router1", track: "rx", boot: CURRENT, offset: 3, cause: "replug", length: null, count: 1 };
+    const shown = await followed([{ boot: CURRENT, text: "abc", gaps: [] }], async ({ say, record }) => {
+      record({ seq: 40, ...gap });
+      record({ seq: 40, ...gap });
+      record({ seq: 41, ...gap, offset: 5 });
+      record({ seq: 41, ...gap, offset: 5 });
+      say(chunk(3, "defg", 9, CURRENT));
+      record({ seq: 42, ...gap, offset: 7 });
+    });
+    expect(shown).toBe("abc<replug@3>de<replug@5>fg<replug@7>");
+  });
+
   it("shows each byte once when pieces come twice, out of order, or of another boot", async () => {
     const site = { boot: CURRENT, text: "abcdefghij", gaps: [] };
     const shown = await followed([{ ...site, text: "abc" }], async ({ say }) => {

@@ -77,8 +77,8 @@ describe("lines", () => {
     const whole = linesOf(cut(bytes, []));
     for (const at of bytes.keys()) expect(linesOf(cut(bytes, [at]))).toEqual(whole);
     fc.assert(
-      fc.property(consoleBytes, cuts, (any, places) => {
-        expect(linesOf(cut(any, places))).toEqual(linesOf(cut(any, [])));
+      fc.property(consoleBytes, cuts, (text, places) => {
+        expect(linesOf(cut(text, places))).toEqual(linesOf(cut(text, [])));
       }),
     );
   });

@@ -28,6 +28,8 @@ interface Collecting {
   stored(console?: string): Buffer;
   events(): { seq: number }[];
   site: Awaited<ReturnType<typeof makeSite>>;
+  /** Waits until more than so many bytes of the console are stored. */
+  holds(bytes: number, collector: Running): Promise<void>;
 }
 
 async function world(): Promise<Collecting> {
@@ -49,6 +51,11 @@ async function world(): Promise<Collecting> {
   const flags = ["--broker", url, "--fleet", "acme", "--identity", vault, "--trust", site.trust];
   const dir = join(folder, "collected");
   const base = join(dir, "acme/one");
+  const stored = (console = "router1") => {
+    const path = join(base, `${console}.rx`);
+    const days = existsSync(path) ? readdirSync(path).filter((name) => name.endsWith(".log")) : [];
+    return Buffer.concat(days.sort().map((name) => readFileSync(join(path, name))));
+  };
   return {
     folder,
     dir,
@@ -68,12 +75,14 @@ async function world(): Promise<Collecting> {
       );
       return running;
     },
+    holds: (bytes, collector) =>
+      until(
+        () => stored().length > bytes,
+        30_000,
+        () => collector.log(),
+      ),
     status: (more = []) => towpath(["collect", "--dir", dir, "--status", ...more]),
-    stored(console = "router1") {
-      const path = join(base, `${console}.rx`);
-      const days = existsSync(path) ? readdirSync(path).filter((name) => name.endsWith(".log")) : [];
-      return Buffer.concat(days.sort().map((name) => readFileSync(join(path, name))));
-    },
+    stored,
     events() {
       const file = join(base, "events.jsonl");
       if (!existsSync(file)) return [];
@@ -89,11 +98,7 @@ it("what a console said is in plain files, byte for byte, also over kill -9 of s
   const it = await world();
   let controller = await startController(it.site.config);
   let collector = await it.collect(["--pull", "1s"]);
-  await until(
-    () => it.stored().length > 500,
-    30_000,
-    () => collector.log(),
-  );
+  await it.holds(500, collector);
   collector.child.kill("SIGKILL");
   await collector.ended;
   controller.child.kill("SIGKILL");
@@ -101,11 +106,7 @@ it("what a console said is in plain files, byte for byte, also over kill -9 of s
   controller = await startController(it.site.config);
   const between = it.stored().length;
   collector = await it.collect(["--pull", "1s"]);
-  await until(
-    () => it.stored().length > between + 500,
-    30_000,
-    () => collector.log(),
-  );
+  await it.holds(between + 500, collector);
   const seqs = it.events().map(({ seq }) => seq);
   expect(seqs.length).toBeGreaterThan(2);
   expect(seqs).toEqual([...seqs.keys()].map((index) => index + 1));
@@ -125,11 +126,7 @@ it("the status says who is silent since when, and that the service runs, or not"
   const it = await world();
   const controller = await startController(it.site.config);
   const collector = await it.collect(["--pull", "1s"]);
-  await until(
-    () => it.stored().length > 100,
-    30_000,
-    () => collector.log(),
-  );
+  await it.holds(100, collector);
   await until(async () => /acme\/one {2}online/.test((await it.status()).out), 20_000);
   const well = await it.status();
   expect(well.out).toMatch(/acme\/one {2}online for .*, unverified/);
@@ -163,11 +160,7 @@ it("a second collector on the same folder is refused, and a panic runs the hook 
   const second = await towpath(["collect", "--dir", it.dir, "--receiver", "vault", ...it.flags]);
   expect(second.code).toBe(2);
   expect(second.err).toContain("another collector");
-  await until(
-    () => it.stored().length > 100,
-    30_000,
-    () => collector.log(),
-  );
+  await it.holds(100, collector);
   const fault = await towpath(["sim", "router1", "panic", "--local", join(it.site.data, "towpath.sock")]);
   expect(fault.code).toBe(0);
   await until(
@@ -192,11 +185,7 @@ it("a folder on a disk that really fills up: nothing is acknowledged meanwhile, 
   onTestFinished(async () => void (await run("umount", ["-l", it.dir])));
   const controller = await startController(it.site.config);
   const collector = await it.collect(["--pull", "1s"]);
-  await until(
-    () => it.stored().length > 100,
-    30_000,
-    () => collector.log(),
-  );
+  await it.holds(100, collector);
   const ballast = join(it.dir, "ballast");
   await run("dd", ["if=/dev/zero", `of=${ballast}`, "bs=1M", "count=30"]);
   await until(

@@ -280,7 +280,8 @@ describe("following", () => {
     const events = start("node", [TOWPATH, "events", "one", "--follow", "--json", ...site.flags(link.port)]);
     onTestFinished(() => void following.child.kill("SIGKILL"));
     onTestFinished(() => void events.child.kill("SIGKILL"));
-    await until(() => following.log().includes("line 000000"), 20_000);
+    await until(() => following.log().includes("line 000000"), 20_000, following.log);
+    await until(() => events.log().includes('"state":"up"'), 20_000, events.log);
     const heard = (text: string) => until(() => following.log().includes(text), 45_000, following.log);
     site.socket.pty().say("before\r\n");
     await heard("before");
@@ -321,7 +322,10 @@ describe("following", () => {
       .split("\n")
       .filter((line) => line.startsWith("-- "));
     expect(notes.some((line) => line.includes("gap: "))).toBe(true);
-    expect(new Set(notes).size).toBe(notes.length);
+    // A crash leaves one on each side of what the kernel kept; where it kept nothing, both are at one place.
+    const once = notes.filter((line) => !line.includes("crash"));
+    expect(new Set(once).size, following.log()).toBe(once.length);
+    expect(notes.length).toBeLessThanOrEqual(once.length + 2);
     const seqs = events
       .log()
       .split("\n")

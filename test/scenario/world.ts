@@ -57,6 +57,8 @@ export function run(
       clearTimeout(timer);
       resolve({ code: code ?? -1, out, err });
     });
+    // A program that ended before it read anything is judged by its exit code.
+    child.stdin.on("error", () => undefined);
     child.stdin.end(options.input ?? "");
   });
 }

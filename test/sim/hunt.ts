@@ -42,17 +42,18 @@ async function huntOne(mutant: Mutant, seeds: number): Promise<Hunted> {
   }
 }
 
-function layOut(folder: string, { name, file, find, replace }: Mutant): void {
+/** The text of the file with what the mutant changes; throws when that does not stand there once. */
+export function mutated({ name, file, find, replace }: Mutant): string {
+  const before = readFileSync(join(ROOT, "src/core", file), "utf8");
+  if (before.split(find).length !== 2) throw new Error(`${name}: what it changes does not stand once in ${file}`);
+  return before.replace(find, () => replace);
+}
+
+function layOut(folder: string, mutant: Mutant): void {
   for (const part of ["src", "package.json", "tsconfig.json", "test/sim", "test/run.mjs", "test/trust.ts"])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
-  const path = join(folder, "src/core", file);
-  const before = readFileSync(path, "utf8");
-  if (before.split(find).length !== 2) throw new Error(`${name}: what it changes does not stand once in ${file}`);
-  writeFileSync(
-    path,
-    before.replace(find, () => replace),
-  );
+  writeFileSync(join(folder, "src/core", mutant.file), mutated(mutant));
 }
 
 function run(folder: string, args: readonly string[]): Promise<string> {

@@ -37,9 +37,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "any key of the trust speaks for any operator",
     file: "trust.ts",
-    find: "operator.keys.some((key) => signers.includes(key)));",
+    find: "const holders = trust.operators.filter((operator) => operator.keys.some((key) => signers.includes(key)));",
     replace:
-      "operator.keys.some((key) => signers.includes(key)) || operator.name === by);\n  if (signers.length > 0) return { ok: true, identity: { name: by, roles: rolesOf(trust, trust.operators.find((one) => one.name === by)?.roles ?? []) } };",
+      "const holders = trust.operators.filter((operator) => operator.keys.some((key) => signers.includes(key)) || operator.name === by);\n  if (signers.length > 0) return { ok: true, identity: { name: by, roles: rolesOf(trust, trust.operators.find((one) => one.name === by)?.roles ?? []) } };",
   },
   {
     name: "a revoked operator goes on",
@@ -68,8 +68,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a lock with an end ends by any clock",
     file: "locks.ts",
-    find: 'if (clock === null || (clock.trust !== "ntp" && clock.trust !== "gsm")) return null;',
-    replace: "if (clock === null) return 9e15;",
+    find: 'return trust === "ntp" || trust === "gsm" ? wallNow(state, nowMs) : null;',
+    replace: "return trust === undefined ? 9e15 : wallNow(state, nowMs);",
   },
   {
     name: "another's tag is put over the first",
@@ -208,8 +208,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "an actor acts without a rate",
     file: "actors.ts",
-    find: "if (recent.length < plan.rate.max) return null;",
-    replace: "if (plan.rate.max > 0) return null;",
+    find: "overRate(state.durable.actors?.[actor] ?? [], plan.rate, nowMs)",
+    replace: "overRate([], plan.rate, nowMs)",
   },
   {
     name: "an edge that nobody answers is waited for without end",

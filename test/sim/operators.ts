@@ -102,12 +102,8 @@ export class Operators {
   }
 
   private operate(wish: Wish, nonce: string): void {
-    const id = this.id();
-    const { by, verb, target, args } = wish;
-    const forMs = typeof args.forMs === "number" ? args.forMs : undefined;
-    const override = Array.isArray(args.override) ? args.override.map(String) : [];
-    if (maySwitch(by))
-      this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override });
+    const { by, args } = wish;
+    const id = this.order(wish, nonce);
     const body = { kind: "operate", id, nonce, args: args.withoutRecord === true ? { withoutRecord: true } : {} };
     const thinkMs = this.calm ? 500 : this.random.between(100, 70_000);
     // A client with a fault in it spends the same nonce on a second order, or is revoked in the act.
@@ -120,12 +116,18 @@ export class Operators {
       });
   }
 
-  private again({ by, verb, target, args }: Wish, nonce: string): void {
+  private again(wish: Wish, nonce: string): void {
+    this.send(wish.by, { kind: "operate", id: this.order(wish, nonce), nonce });
+  }
+
+  /** An order with an id of its own; what was selected decides, also for a second one on its nonce. */
+  private order({ by, verb, target, args }: Wish, nonce: string): string {
     const id = this.id();
     const forMs = typeof args.forMs === "number" ? args.forMs : undefined;
-    if (maySwitch(by))
-      this.orders.set(id, { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override: [] });
-    this.send(by, { kind: "operate", id, nonce });
+    const override = Array.isArray(args.override) ? args.override.map(String) : [];
+    const order: Order = { id, by, verb, target, outlets: outletsOf(target), nonce, forMs, override };
+    if (maySwitch(by)) this.orders.set(id, order);
+    return id;
   }
 
   /** A stranger's key, another's name, a viewer's order. */

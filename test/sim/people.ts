@@ -1,8 +1,8 @@
-import type { KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
 import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
 import type { Keys } from "../../src/site/edges.ts";
-import { newKey, trustText } from "../trust.ts";
+import { trustText } from "../trust.ts";
 
 /** Who is around a simulated site: operators, one of whom is revoked under way, a viewer, and a stranger. */
 
@@ -10,13 +10,13 @@ export const PEOPLE = ["alice", "ada", "olaf", "bob", "mallory"] as const;
 export type Person = (typeof PEOPLE)[number];
 
 const KEYS_OF: Readonly<Record<Person, KeyObject>> = {
-  alice: newKey(),
-  ada: newKey(),
-  olaf: newKey(),
-  bob: newKey(),
-  mallory: newKey(),
+  alice: keyOf("alice"),
+  ada: keyOf("ada"),
+  olaf: keyOf("olaf"),
+  bob: keyOf("bob"),
+  mallory: keyOf("mallory"),
 };
-const ROOT = newKey();
+const ROOT = keyOf("root");
 
 const operators = {
   alice: { key: KEYS_OF.alice, role: "operator" },
@@ -28,6 +28,13 @@ const operators = {
 /** The trust of the start, and the one that revokes olaf. */
 export const FIRST_TRUST = trustText({ fleet: "sim", epoch: 1, root: ROOT, operators });
 export const SECOND_TRUST = trustText({ fleet: "sim", epoch: 2, root: ROOT, operators, revoked: ["olaf"] });
+
+/** The same key in every process, so that a seed tells the same story everywhere (PKCS #8 of a seed, RFC 8410). */
+function keyOf(name: string): KeyObject {
+  const seed = createHash("sha256").update(name).digest();
+  const key = Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), seed]);
+  return createPrivateKey({ key, format: "der", type: "pkcs8" });
+}
 
 export const maySwitch = (by: string): boolean => by === "alice" || by === "ada" || by === "olaf";
 

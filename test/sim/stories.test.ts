@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { mutated } from "./hunt.ts";
 import { MUTANTS } from "./mutants.ts";
 import { tellStory } from "./story.ts";
 
@@ -28,6 +29,10 @@ describe("a site in a hostile world", () => {
 });
 
 describe("the wrong cores", () => {
+  it("change what stands there, once each: one that changes nothing would prove nothing", () => {
+    for (const mutant of MUTANTS) expect(() => mutated(mutant), mutant.name).not.toThrow();
+  });
+
   it("are more than twenty, each with a name of its own", () => {
     expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
     expect(MUTANTS.length).toBeGreaterThan(20);

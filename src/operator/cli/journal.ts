@@ -1,5 +1,6 @@
 import { damaged, inspect, type JournalReport } from "../../journal/inspect.ts";
-import { recoverDurable } from "../../site/recover.ts";
+import type { JournalStore } from "../../journal/store.ts";
+import { recoverDurable, stoppedAt } from "../../site/recover.ts";
 import { consolesOf, openCard } from "./card.ts";
 import { type CliArgs, type CliCommand, EXIT, UsageError } from "./command.ts";
 import { jsonText, paint, print } from "./out.ts";
@@ -58,7 +59,7 @@ function stat(args: CliArgs, data: string): number {
 function verify(args: CliArgs, data: string): number {
   const store = openCard(data);
   const report = inspect(store);
-  const problems = problemsOf(report);
+  const problems = [...problemsOf(report), ...missingAtEnd(store)];
   const ok = problems.length === 0;
   if (args.json) print(jsonText({ ok, ...report, consoles: consolesOf(store), problems }));
   else {
@@ -83,6 +84,17 @@ function problemsOf(report: JournalReport): string[] {
       return corrupt === undefined ? [] : [`${track}: ${corrupt.bytes} bytes are missing in boot ${boot}`];
     }),
   ];
+}
+
+/** After a clean end each console must stand where the last life left it: no segment after a lost one would tell. */
+export function missingAtEnd({ recovered }: JournalStore): string[] {
+  const { boot } = recoverDurable(recovered);
+  return Object.entries(stoppedAt(recovered.records) ?? {}).flatMap(([track, stopped]) => {
+    const head = recovered.tracks[track];
+    const next = head?.boot === boot ? head.next : 0;
+    if (next >= stopped) return [];
+    return [`${track}: bytes ${next} to ${stopped} of boot ${boot} are missing, recorded when the last life ended`];
+  });
 }
 
 function reportLines({ rings, ledger, tracks, clean }: JournalReport): string[] {

@@ -116,7 +116,7 @@ async function run(args: CliArgs): Promise<number> {
   process.once("SIGINT", () => stop.abort());
   const sink = file?.sink(place.name) ?? printer;
   if (sink === null) return EXIT.failed;
-  const reading = new Reading(place, sink, screen, stop);
+  const reading = new Reading(place, sink, screen, stop, flag(args, "tx") ? "tx" : "rx");
   try {
     await reading.past(want);
     if (flag(args, "follow")) await reading.live();
@@ -146,11 +146,17 @@ class Reading {
   private whole = false;
   private extent: Extent | null = null;
 
-  constructor(place: LogPlace, sink: LogSink, screen: Screen, stop: AbortController) {
+  private readonly nothing: string;
+
+  constructor(place: LogPlace, sink: LogSink, screen: Screen, stop: AbortController, way: "rx" | "tx") {
     this.place = place;
     this.sink = sink;
     this.screen = screen;
     this.stop = stop;
+    this.nothing =
+      way === "rx"
+        ? "has said nothing yet"
+        : "has been told nothing that was recorded; what is typed is kept only with `capture: rx+tx` in site.yaml";
   }
 
   private get source(): CaptureSource {
@@ -190,7 +196,7 @@ class Reading {
 
   private async tellNothing({ boots, clocks }: Extent, timed: boolean): Promise<void> {
     const last = boots.findLast(({ first, next }) => first < next);
-    if (last === undefined) return this.screen.note(`-- ${this.place.name} has said nothing yet --`);
+    if (last === undefined) return this.screen.note(`-- ${this.place.name} ${this.nothing} --`);
     if (!timed) return;
     const times = new BootClocks();
     times.learn(clocks);
