@@ -285,11 +285,11 @@ export class Collector {
     }
   }
 
-  private commandFor(site: CollectedSite, { console, way, range }: Wish, id: string): object {
+  private commandFor(site: CollectedSite, { console, way, range, proof = false }: Wish, id: string): object {
     const { fleet, by } = this.options;
     const { boot, from, to } = range ?? {};
     const where = range === null ? { last: 0 } : console === null ? { from, to } : { boot, from, to };
-    const args = { console, ...(console !== null && { track: way }), ...where };
+    const args = { console, ...(console !== null && { track: way }), ...where, ...(proof && { proof }) };
     // The site's own epoch: a receiver of many sites must not wait until each has the newest trust.
     return { v: 1, id, site: `${fleet}/${site.site}`, kind: "read", args, by, epoch: site.epoch ?? 0 };
   }

@@ -11,16 +11,7 @@ import { asLedgerLine, EventsStore, type LedgerLine } from "./events-store.ts";
 import type { Folder } from "./folder.ts";
 import type { HookEvent } from "./hooks.ts";
 import { eventsFile, parseTrackFolder, siteFolder, type Way } from "./layout.ts";
-import {
-  type RangeAnswer,
-  type RecordsAnswer,
-  readAnswer,
-  readBirth,
-  readClockRecord,
-  readGapRecord,
-  readPresence,
-  readState,
-} from "./messages.ts";
+import { type RangeAnswer, readAnswer, readBirth, readGapRecord, readPresence, readState } from "./messages.ts";
 import { SitePresence } from "./presence.ts";
 import { Probing } from "./probing.ts";
 import { Stamps } from "./stamps.ts";
@@ -96,7 +87,7 @@ export class CollectedSite {
     this.backoffs = new Backoffs(options.random);
     const path = siteFolder(fleet, site);
     const store = new EventsStore(folder, eventsFile(path));
-    for (const record of store.tail) this.learnClock(record);
+    for (const record of store.tail) this.clocks.learnFrom(record);
     this.events = new EventsIntake(store, memory?.eventsLost ?? 0, nowMs, (record, heard) =>
       this.onRecord(record, heard),
     );
@@ -165,7 +156,7 @@ export class CollectedSite {
 
   /** Bytes that wait in memory for the disk, or for what is before them. */
   get waitingBytes(): number {
-    return this.tracks.all.reduce((sum, { intake }) => sum + intake.waitingBytes, this.events.store.pendingBytes);
+    return this.tracks.all.reduce((sum, { intake }) => sum + intake.waitingBytes, this.events.waitingBytes);
   }
 
   /** Asks how far every console goes, whether it ships or not. */
@@ -215,9 +206,11 @@ export class CollectedSite {
   }
 
   /** The first and each further hundredth: whoever may publish could fill the log. */
-  private onForged(name: string): void {
+  private onForged(name: string, count = 1): void {
+    const before = this.forged;
     this.forgedAt = this.nowMs;
-    if (this.forged++ % 100 === 0)
+    this.forged += count;
+    if (before === 0 || Math.floor(before / 100) < Math.floor(this.forged / 100))
       this.options.log(`${this.site}: ${name} is not signed by its key (reply.unverified), ${this.forged} so far`);
   }
 
@@ -264,13 +257,13 @@ export class CollectedSite {
       const record = asLedgerLine(one);
       if (record === null || !this.options.room(256)) continue;
       this.asking.onRecord(record, nowMs);
-      this.events.take(record, nowMs);
+      this.events.hear(record, nowMs);
     }
   }
 
   /** A record that is stored now, in its order. */
   private onRecord(record: LedgerLine, nowMs: number): void {
-    this.learnClock(record);
+    this.clocks.learnFrom(record);
     const gap = readGapRecord(record);
     if (gap === null) return;
     const track = this.tracks.get(gap.console, gap.track);
@@ -279,11 +272,6 @@ export class CollectedSite {
     if (gap.length !== null) return track.intake.tellHead(gap.boot, gap.offset + gap.length, nowMs);
     const { cause, length, offset, count, mono } = gap;
     track.intake.declare(gap.boot, [{ cause, length, offset, monoMs: mono, count }], nowMs);
-  }
-
-  private learnClock(record: LedgerLine): void {
-    const clock = readClockRecord(record);
-    if (clock !== null) this.clocks.learn(clock.boot, clock.mono, clock.wall, clock.trust);
   }
 
   private onChunk(console: string, way: Way, payload: Uint8Array, nowMs: number): void {
@@ -305,7 +293,7 @@ export class CollectedSite {
     else this.backoffs.postpone(subjectOf(wish), problemOf(answered), nowMs);
     if (wish.range === null) (track ?? this.events).probeAt = null;
     if (answered.kind === "range" && track !== null) this.onRange(track, wish, answered, nowMs);
-    if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered.answer, nowMs);
+    if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered, nowMs);
     if (answered.kind === "refused") this.onRefused(track, wish, answered.code, nowMs);
     else if (answered.kind !== "silent" && answered.forged)
       this.options.log(
@@ -313,17 +301,20 @@ export class CollectedSite {
       );
   }
 
-  /** Only what the site signed gives a record up: anybody may have told the numbers that were asked for. */
-  private onLedger(wish: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
+  /** Only what the site signed is stored, and given up: anybody may have told the records and their numbers. */
+  private onLedger(wish: Wish, { answer, records }: Extract<Answered, { kind: "records" }>, nowMs: number): void {
+    const { first, next, proofs = [] } = answer;
     if (next !== undefined && wish.had !== undefined && next < wish.had.next)
       return this.onRenumbered(wish.had.next, first ?? 0, next, nowMs);
     if (next !== undefined && this.events.trimHead(next, nowMs)) this.events.probeAt ??= nowMs + TRIMMED_MS;
     const { range } = wish;
     if (range === null) return this.events.tellHead(next ?? 0, nowMs);
     const before = this.events.next;
-    // Declared gone is only what the signed answer shows gone: what lies before its records, or before its `first`.
-    if (records > 0) this.events.skip(from, nowMs);
-    else if (first !== undefined && next !== undefined)
+    this.events.take(records, nowMs);
+    const strangers = this.events.prove(proofs, nowMs);
+    if (strangers > 0) this.onForged("up/event", strangers);
+    // Nothing is there of what was asked for.
+    if (answer.records === 0 && first !== undefined && next !== undefined)
       this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);
     const helped = this.events.next > range.from || this.events.next > before || this.events.hole() === null;
     if (!helped) this.backoffs.postpone(subjectOf(wish), "the answer did not help", nowMs);

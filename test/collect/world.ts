@@ -22,6 +22,8 @@ export class World {
   trouble = 0;
   /** A list of sites is believed, and names only the one. */
   onlyKnown = false;
+  /** Somebody at the broker tells each record in words of his own too, before the site's and after them. */
+  forging = false;
   private readonly vault = newKey();
   private readonly siteKey = newKey();
   private readonly pullMs: number | null;
@@ -47,6 +49,11 @@ export class World {
   private up(message: Message): void {
     if (message.retained) this.retained.set(message.topic, message.payload);
     const statement = !message.topic.includes("/up/capture/") && !message.topic.endsWith("/up/event");
+    if (this.forging && message.topic.endsWith("/up/event")) {
+      const forged = Buffer.from(Buffer.from(message.payload).toString().replaceAll('"kind":"', '"kind":"forged-'));
+      this.queue.push({ ...message, payload: forged }, message, { ...message, payload: forged });
+      return;
+    }
     if (!statement && this.random.chance(this.trouble)) return;
     this.queue.push(message);
     if (this.random.chance(this.trouble)) this.queue.push(message);
