@@ -19,7 +19,6 @@ import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
 import type { Shipper } from "../src/link/shipper.ts";
 import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
-import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
 import { createRelayBank, type Lines } from "../src/power/bank.ts";
@@ -27,13 +26,14 @@ import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
-import { nextStart, recoverDurable, stoppedAt } from "../src/site/recover.ts";
+import { nextStart, recoverChain, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
+import { lockData, socketOn, unlessReadOnly } from "./read-only-card.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -120,7 +120,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     start,
     brokers: config.brokers,
     tls: config.tls,
-    socket: config.socket,
+    socket: socketOn(config.socket, log),
     random: Math.random,
     receive: (message) => site?.receive(message),
     emit: (event) => {
@@ -156,6 +156,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     keys,
     entropy: () => randomBytes(16).toString("hex"),
     log,
+    chain: recoverChain(journal.recovered, durable),
     started: {
       type: "started",
       plan: config.plan,
@@ -172,7 +173,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
       notes: [...options.notes, ...owedNotes(missing), ...trust.notes, ...(board?.notes ?? [])],
     },
   });
-  keepTrust(config, trust, site);
+  const accepting = site;
+  unlessReadOnly("trust", log, () => keepTrust(config, trust, accepting));
   capture.start();
   letGo(store, log);
   if (simulated !== null) senseInputs(config, simulated, emit);
@@ -212,17 +214,6 @@ export async function startController(options: ComposeOptions): Promise<Controll
       lock.release();
     },
   };
-}
-
-function lockData(data: string): ReturnType<typeof lockFile> {
-  try {
-    return lockFile(join(data, "lock"));
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new StartRefused(
-      `${data} cannot be written (${code}); give it to the controller's user: chown -R towpath ${data}`,
-    );
-  }
 }
 
 function journalOptions(config: SiteConfig): Parameters<typeof openJournal>[0] {

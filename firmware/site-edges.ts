@@ -26,13 +26,8 @@ interface Parts {
 export function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
   return {
     journal: {
-      perform({ records, durable, sync, token }) {
-        const lines = records.map((record) => ({
-          seq: record.seq,
-          boot: record.boot,
-          mono: record.mono,
-          json: JSON.stringify(record),
-        }));
+      perform({ records, durable, sync, token }, texts) {
+        const lines = records.map(({ seq, boot, mono }, index) => ({ seq, boot, mono, json: texts[index] ?? "" }));
         journal.appendLedger(lines, snapshotText(durable), sync, token);
         const [first] = lines;
         if (first !== undefined) shipper.recorded(first.seq, first.seq + lines.length);

@@ -18,7 +18,8 @@ import { drivenPower, observedPower } from "./facts.ts";
 import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
-import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
+import { checkDeadlines, onOperate, onSelect, settleRecording } from "./power.ts";
+import { evidenceOf, refuse, reject, senderOf } from "./refusals.ts";
 import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
@@ -59,6 +60,10 @@ function route(turn: Turn, event: Event): void {
       if (recording !== undefined) return settleRecording(turn, recording, ok);
       const answer = turn.state.answers.find((one) => one.token === token);
       return answer && settleAnswer(turn, answer, ok);
+    }
+    case "checkpoint-signed": {
+      const { of, sha256, signed } = event;
+      return turn.append([{ kind: "checkpoint", of, sha256, signed }], { sync: false });
     }
     case "storage-changed":
       turn.set({ storage: { state: event.state, detail: event.detail } });
@@ -174,7 +179,9 @@ function adoptOffer(turn: Turn, offer: Extract<Event, { type: "started" }>["trus
   turn.set({ trust: document });
   const known = turn.state.durable.trust;
   if (known?.sha256 === document.sha256) return;
-  turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by: "file" }], { sync: true });
+  const { epoch, sha256 } = document;
+  const text = offer.text === undefined ? null : evidenceOf(offer.text);
+  turn.append([{ kind: "trust", epoch, sha256, by: "file", id: null, document: text }], { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
 }
 
@@ -182,7 +189,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
   const { command } = event;
   const { plan } = turn.state;
   if (command.site !== `${plan.fleet}/${plan.site}`) {
-    return void reject(turn, event.via, command.id, { code: "message.wrong-site", detail: command.site });
+    const refusal = { code: "message.wrong-site", detail: command.site } as const;
+    return refuse(turn, senderOf(turn.state, event), refusal, command.site);
   }
   switch (command.kind) {
     case "select":

@@ -21,8 +21,8 @@ export function tellChanges(turn: Turn, event: Event): void {
   turn.set({ settlesMs: null, untold: [] });
   if (untold.length > 0) turn.effects.push({ type: "publish-events", records: untold });
   const items = revised(turn);
-  if (items === turn.state.told) return;
-  turn.set({ told: items });
+  if (items === turn.state.shown) return;
+  turn.set({ shown: items });
   turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs, items) });
 }
 

@@ -36,10 +36,13 @@ export interface Disk {
 export function openDisk(folder: string, mode: "read" | "write"): Disk {
   if (mode === "write") prepareFolder(folder);
   const open = new Map<string, number>();
+  /** Why a file was opened for reading only. */
+  const refused = new Map<string, unknown>();
   const fd = (name: string): number => {
     const held = open.get(name);
     if (held !== undefined) return held;
-    const made = openAsAllowed(join(folder, name), mode);
+    refused.delete(name);
+    const made = openAsAllowed(join(folder, name), mode, (why) => void refused.set(name, why));
     open.set(name, made);
     return made;
   };
@@ -84,7 +87,11 @@ export function openDisk(folder: string, mode: "read" | "write"): Disk {
         const bytes = Buffer.allocUnsafe(length);
         return bytes.subarray(0, readSync(held, bytes, 0, length, offset));
       }),
-    write: (name, offset, bytes) => orForget(name, (held) => writeFully(held, bytes, offset)),
+    write: (name, offset, bytes) =>
+      orForget(name, (held) => {
+        if (refused.has(name)) throw refused.get(name);
+        writeFully(held, bytes, offset);
+      }),
     sync: (name) => orForget(name, fdatasyncSync),
     syncLater(name, done) {
       try {
@@ -116,13 +123,14 @@ function prepareFolder(folder: string): void {
 }
 
 /** On a card that has become read-only everything can still be read. */
-function openAsAllowed(path: string, mode: "read" | "write"): number {
+function openAsAllowed(path: string, mode: "read" | "write", onRefused: (why: unknown) => void): number {
   if (mode === "read") return openSync(path, "r");
   try {
     return openSync(path, "r+");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "EROFS" && code !== "EACCES") throw error;
+    onRefused(error);
     return openSync(path, "r");
   }
 }

@@ -61,7 +61,7 @@ then sign and push. DIR/FLEET/SITE/CONSOLE.rx/DAY.log are the console's own byte
     },
     optionHelp: {
       dir: "the folder of what is collected",
-      site: "only this site, may be given more than once; default: every site of the fleet",
+      site: "only this site, may be given more than once; default: every site of the list of sites, or of the fleet",
       receiver: "this receiver's name (default: the machine's)",
       hook: "run for offline, online, gap, pattern, storage: one JSON event on its standard input",
       pull: "also fetch what sites do not ship by themselves, this often",
@@ -118,6 +118,7 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
     folder: openFolder(dir),
     transport: await openTransport(context.settings, filtersFor(fleet, wanted)),
     keyOf: context.sites.keyOf,
+    onlyKnown: context.settings.sites !== null && context.sites.doubt === null,
     sign: who.signer.sign,
     by: who.by,
     newId: ulid,
