@@ -1,6 +1,7 @@
 import { accessSync, closeSync, constants, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../src/disk/make-folder.ts";
 import { lockFile, tryLock } from "../src/linux/flock.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { StartRefused } from "./start-refused.ts";
@@ -23,6 +24,14 @@ export function lockData(data: string): Lock | null {
     throw new StartRefused(
       `${data} cannot be written (${codeOf(error)}); give it to the controller's user: chown -R towpath ${data}`,
     );
+  }
+}
+
+export function makeData(data: string): void {
+  try {
+    makeFolder(data);
+  } catch (error) {
+    throw new StartRefused(`data: ${data} cannot be made (${codeOf(error)}); choose another folder`);
   }
 }
 
