@@ -51,6 +51,16 @@ function openEither(file: string, folder: string): number {
   }
 }
 
+/** Without its key a site is nobody: a first start writes it, or is refused. */
+export function unlessFirst<T>(data: string, loadKey: () => T): T {
+  try {
+    return loadKey();
+  } catch (error) {
+    if (codeOf(error) !== "EROFS") throw error;
+    throw new StartRefused(`${data} has no key of the site and is read-only; is its partition mounted?`);
+  }
+}
+
 /** Where a socket can be made: beside the data, or in memory while the card takes none. */
 export function socketOn(socket: string, log: (line: LogLine) => void): string {
   if (!isReadOnly(dirname(socket))) return socket;
