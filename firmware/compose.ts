@@ -26,7 +26,7 @@ import { NAMESPACES } from "../src/protocol/envelope.ts";
 import { siteRoot, topicText } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
-import { nextStart, recoverDurable, stoppedAt } from "../src/site/recover.ts";
+import { nextStart, recoverChain, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
@@ -157,6 +157,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     keys,
     entropy: () => randomBytes(16).toString("hex"),
     log,
+    chain: recoverChain(journal.recovered, durable),
     started: {
       type: "started",
       plan: config.plan,

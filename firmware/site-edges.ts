@@ -7,6 +7,7 @@ import type { Shipper } from "../src/link/shipper.ts";
 import type { RelayBank } from "../src/power/bank.ts";
 import type { SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges } from "../src/site/edges.ts";
+import { snapshotText } from "../src/site/snapshot.ts";
 import { storedTrust } from "./trust-file.ts";
 
 /** How effects of the loop reach the edges that were picked for it. */
@@ -25,14 +26,9 @@ interface Parts {
 export function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
   return {
     journal: {
-      perform({ records, durable, sync, token }) {
-        const lines = records.map((record) => ({
-          seq: record.seq,
-          boot: record.boot,
-          mono: record.mono,
-          json: JSON.stringify(record),
-        }));
-        journal.appendLedger(lines, JSON.stringify(durable), sync, token);
+      perform({ records, durable, sync, token }, texts) {
+        const lines = records.map(({ seq, boot, mono }, index) => ({ seq, boot, mono, json: texts[index] ?? "" }));
+        journal.appendLedger(lines, snapshotText(durable), sync, token);
         const [first] = lines;
         if (first !== undefined) shipper.recorded(first.seq, first.seq + lines.length);
       },

@@ -11,6 +11,10 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
   },
   log: { summary: "what a console said", load: () => import("./operator/cli/log.ts") },
   events: { summary: "what a site decided and what happened to it", load: () => import("./operator/cli/events.ts") },
+  audit: {
+    summary: "a site's ledger as evidence: export it, verify it offline",
+    load: () => import("./operator/cli/audit.ts"),
+  },
   collect: {
     summary: "the receiving side: store what sites ship, and say what is missing",
     load: async () => {
@@ -21,6 +25,10 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
       ]);
       return { command: collectCommand({ lockFile, notify }) };
     },
+  },
+  powerman: {
+    summary: "let powerman, fence_powerman and NUT switch the devices of sites",
+    load: () => import("./operator/cli/powerman.ts"),
   },
   trust: {
     summary: "who may do what: init, add, role, revoke, site, sign, push, show",

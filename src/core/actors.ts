@@ -21,10 +21,12 @@ export function onActorOrdered(turn: Turn, event: Ordered): void {
       ? found
       : (limitOf(turn.state, event, found, turn.nowMs) ?? standingRefusal(turn.state, found, turn.nowMs));
   if (refusal === null && !("code" in found))
-    return recordIntent(turn, "all", { id, by: actor }, { ...found, args: { ...found.args, reason } });
+    return recordIntent(turn, "all", { id, by: actor, signed: null }, { ...found, args: { ...found.args, reason } });
   const code = refusal?.code ?? "actor.denied";
   const reply = { id, phase: "rejected", ...(refusal ?? {}), code } as const;
-  turn.append([{ kind: "refused", id, by: actor, code, target: `${verb} ${target}`, reply }], { sync: false });
+  turn.append([{ kind: "refused", id, by: actor, code, target: `${verb} ${target}`, signed: null, reply }], {
+    sync: false,
+  });
 }
 
 function askOf(state: SiteState, { actor, verb, target, forMs }: Ordered): Ask | Refusal {

@@ -60,7 +60,7 @@ function plainRefusal(state: SiteState, ask: Ask, nowMs: number): Refusal | null
 }
 
 /** The verb of a role that each command needs. `cancel` pays an owed on and does nothing else. */
-const NEEDED: Record<OperateVerb, Verb> = {
+export const NEEDED: Record<OperateVerb, Verb> = {
   on: "power-on",
   off: "power-off",
   cycle: "power-cycle",

@@ -3,7 +3,10 @@
  * people search for them. `src/protocol/README.md` lists each one, and a test holds the two together.
  */
 export const CODES = {
-  "message.oversized": ["The message is larger than 1 MiB.", "Send less at once; a read is limited to 256 KiB."],
+  "message.oversized": [
+    "The message is larger than 1 MiB, or a command without a document larger than 16 KiB.",
+    "Send less at once; a read is limited to 256 KiB.",
+  ],
   "message.retained": [
     "A command arrived with the retain flag.",
     "Never retain a command; clear the topic at the broker.",
@@ -53,7 +56,7 @@ export const CODES = {
   "facts.changed": ["The outlets are no longer as they were shown.", "Look at the new preview and decide again."],
   "target.unknown": ["The site has no such device or outlet.", "`towpath status SITE` lists what it has."],
   "target.no-outlets": ["The device has no outlets.", "Give it outlets in site.yaml."],
-  "outlet.locked": ["The outlet is locked.", "Talk to who locked it, then `towpath power unlock`."],
+  "outlet.locked": ["The outlet is locked.", "Talk to who locked it: `towpath power unlock` is theirs, or an admin's."],
   "outlet.lock-owner": ["The lock was set by somebody else.", "Talk to who set it; an admin may take it away."],
   "outlet.interlock": [
     "These outlets are never both on.",
@@ -114,6 +117,10 @@ export const CODES = {
   ],
   "console.error": ["The port failed.", "Check the adapter; it is opened again by itself."],
   "read.range": ["The range is not one the journal can have.", "Ask for a range inside what `status` shows."],
+  "select.too-many": [
+    "This operator selects more than a person does.",
+    "Wait the time that is printed; look for a program that goes round in circles.",
+  ],
   "read.too-many": ["Too many reads or watches at once.", "End one, or wait a minute."],
   "config.rejected": [
     "The config has errors; the last good one runs.",

@@ -1,10 +1,12 @@
+import { answerRecorded } from "./answers.ts";
 import type { Code } from "./codes.ts";
-import type { Connection, Event } from "./events.ts";
+import type { Event } from "./events.ts";
 import type { Command } from "./messages.ts";
 import { ownerOfConsole } from "./plan.ts";
-import { reject } from "./power.ts";
+import { evidenceOf, refuse, type Sender, senderOf } from "./refusals.ts";
 import { pendingOf } from "./sequence.ts";
-import type { SiteState, Turn } from "./state.ts";
+import type { Asked, SiteState, Turn } from "./state.ts";
+import { revised } from "./telling.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
 
@@ -16,6 +18,8 @@ type Of<K extends Command["kind"]> = Extract<Command, { kind: K }>;
 /** Reads under way at once, over all connections. */
 const READS_AT_ONCE = 16;
 const WATCH_MS = 60_000;
+/** Who brings a trust document need not be known: the roots' signatures decide. */
+const BEARER = "bearer";
 
 /** Null when the sender may look at this console's device (or, with null, at the site), else the refusal. */
 function viewRefusal(turn: Turn, event: Arrived, console: string | null): Code | null {
@@ -35,27 +39,28 @@ function viewRefusal(turn: Turn, event: Arrived, console: string | null): Code |
 function refusedView(turn: Turn, event: Arrived, console: string | null): boolean {
   const code = viewRefusal(turn, event, console);
   if (code === null) return false;
-  reject(turn, event.via, event.command.id, { code, detail: "" });
+  refuse(turn, senderOf(turn.state, event), { code, detail: "" }, console ?? "");
   return true;
 }
 
 export function onStatus(turn: Turn, event: Arrived): void {
   if (refusedView(turn, event, null)) return;
-  turn.reply(event.via, { id: event.command.id, phase: "result", state: stateView(turn.state, turn.nowMs) });
+  const state = stateView(turn.state, turn.nowMs, revised(turn));
+  turn.reply(event.via, { id: event.command.id, phase: "result", state });
 }
 
 export function onOutcome(turn: Turn, event: Arrived, command: Of<"outcome">): void {
   if (refusedView(turn, event, null)) return;
-  const decided = turn.state.durable.decided.find((one) => one.id === command.args.id);
-  if (decided === undefined) {
-    return void reject(turn, event.via, command.id, { code: "outcome.unknown", detail: command.args.id });
-  }
-  const running = turn.state.sequences.find((one) => one.intent.id === command.args.id);
+  const of = command.args.id;
+  const decided = turn.state.durable.decided.find((one) => one.id === of);
+  if (decided === undefined)
+    return refuse(turn, senderOf(turn.state, event), { code: "outcome.unknown", detail: of }, "");
+  const running = turn.state.sequences.find((one) => one.intent.id === of);
   const pending = running ? pendingOf(running, turn.nowMs) : null;
   turn.reply(event.via, {
     id: command.id,
     phase: "result",
-    of: command.args.id,
+    of,
     by: decided.by,
     outcome: decided.reply,
     pending,
@@ -65,13 +70,12 @@ export function onOutcome(turn: Turn, event: Arrived, command: Of<"outcome">): v
 export function onRead(turn: Turn, event: Arrived, command: Of<"read">): void {
   const { console } = command.args;
   if (refusedView(turn, event, console)) return;
-  if (console !== null && !isReadable(turn.state, console)) {
-    return void reject(turn, event.via, command.id, { code: "console.unknown", detail: console });
-  }
-  if (turn.state.asked.length >= READS_AT_ONCE) {
-    return void reject(turn, event.via, command.id, { code: "read.too-many", detail: "" });
-  }
-  const token = ask(turn, event.via, command.id);
+  const sender = senderOf(turn.state, event);
+  if (console !== null && !isReadable(turn.state, console))
+    return refuse(turn, sender, { code: "console.unknown", detail: console }, console);
+  if (turn.state.asked.length >= READS_AT_ONCE)
+    return refuse(turn, sender, { code: "read.too-many", detail: "" }, console ?? "");
+  const token = ask(turn, sender, console ?? "");
   turn.effects.push({ type: "read-range", token, via: event.via, args: command.args });
 }
 
@@ -80,13 +84,13 @@ function isReadable({ plan, tracks }: SiteState, console: string): boolean {
   return plan.consoles.includes(console) || ["rx", "tx"].some((way) => Object.hasOwn(tracks, `${console}/${way}`));
 }
 
-function ask(turn: Turn, via: Connection, id: string): number {
+function ask(turn: Turn, sender: Sender, target: string): number {
   const token = turn.token();
-  turn.set({ asked: [...turn.state.asked, { token, id, via }] });
+  turn.set({ asked: [...turn.state.asked, { token, sender, target }] });
   return token;
 }
 
-function answered(turn: Turn, token: number): { id: string; via: Connection } | null {
+function answered(turn: Turn, token: number): Asked | null {
   const asked = turn.state.asked.find((one) => one.token === token);
   turn.set({ asked: turn.state.asked.filter((one) => one.token !== token) });
   return asked ?? null;
@@ -95,16 +99,17 @@ function answered(turn: Turn, token: number): { id: string; via: Connection } | 
 export function onRangeRead(turn: Turn, event: Extract<Event, { type: "range-read" }>): void {
   const asked = answered(turn, event.token);
   if (asked === null) return;
-  if (!event.result.ok) return void reject(turn, asked.via, asked.id, { code: event.result.code, detail: "" });
+  const { sender, target } = asked;
+  if (!event.result.ok) return refuse(turn, sender, { code: event.result.code, detail: "" }, target);
   const { detail } = event.result;
   const clock = turn.state.durable.clocks.find((one) => one.boot === detail.boot) ?? null;
   // The site signs its own boot under `boot`: which one the range is of has a name of its own.
-  turn.reply(asked.via, {
+  turn.reply(sender.via, {
     ...detail,
     ofBoot: detail.boot ?? null,
     clock,
     clocks: turn.state.durable.clocks,
-    id: asked.id,
+    id: sender.id,
     phase: "result",
   });
 }
@@ -112,16 +117,16 @@ export function onRangeRead(turn: Turn, event: Extract<Event, { type: "range-rea
 export function onWatch(turn: Turn, event: Arrived, command: Of<"watch">): void {
   const { console } = command.args;
   if (refusedView(turn, event, console)) return;
-  if (!turn.state.plan.consoles.includes(console)) {
-    return void reject(turn, event.via, command.id, { code: "console.unknown", detail: console });
-  }
+  if (!turn.state.plan.consoles.includes(console))
+    return refuse(turn, senderOf(turn.state, event), { code: "console.unknown", detail: console }, console);
   turn.effects.push({ type: "watch", via: event.via, console, untilMs: turn.nowMs + WATCH_MS });
   turn.reply(event.via, { id: command.id, phase: "result", console, forMs: WATCH_MS });
 }
 
 export function onTrust(turn: Turn, event: Arrived, command: Of<"trust">): void {
-  const refused = (code: Code) => void reject(turn, event.via, command.id, { code, detail: "" });
   const { state } = turn;
+  const sender = senderOf(state, event);
+  const refused = (code: Code) => refuse(turn, sender, { code, detail: "" }, "");
   if (event.offer === null) return refused("trust.invalid");
   // Whose roots would it be checked against? The first document comes with the config, from who has the machine.
   if (state.trust === null) return refused("trust.none");
@@ -133,7 +138,8 @@ export function onTrust(turn: Turn, event: Arrived, command: Of<"trust">): void 
     return turn.reply(event.via, { id: command.id, phase: "result", verdict: "done", epoch: document.epoch });
   }
   const token = turn.token();
-  turn.set({ trustChange: { token, document, id: command.id, by: command.by, via: event.via } });
+  const text = event.offer.text ?? envelope;
+  turn.set({ trustChange: { token, document, text, by: sender.by ?? BEARER, sender } });
   turn.effects.push({ type: "store-trust", token, envelope });
 }
 
@@ -142,27 +148,31 @@ export function onTrustStored(turn: Turn, event: Extract<Event, { type: "trust-s
   const change = turn.state.trustChange;
   if (change === null || change.token !== event.token) return;
   turn.set({ trustChange: null });
-  const { document, id, by, via } = change;
-  if (!event.ok) return void reject(turn, via, id, { code: "storage.degraded", detail: "the document was not stored" });
+  const { document, text, by, sender } = change;
+  const { id, via } = sender;
+  if (!event.ok) return refuse(turn, sender, { code: "storage.degraded", detail: "the document was not stored" }, "");
   turn.set({ trust: document });
-  turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by }], { sync: true });
+  const { epoch, sha256 } = document;
+  const record = { kind: "trust", epoch, sha256, by, id, document: evidenceOf(text) } as const;
+  answerRecorded(turn, via, { id, phase: "result", verdict: "done", epoch }, record, { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
   turn.effects.push({ type: "publish", topic: "birth", to: "all", body: birthView(turn.state, turn.nowMs) });
-  turn.reply(via, { id, phase: "result", verdict: "done", epoch: document.epoch });
 }
 
 /** Faults of a simulated site: only over the local socket, and only where the board is simulated. */
 export function onSim(turn: Turn, event: Arrived, command: Of<"sim">): void {
   if (event.via !== "local") {
-    return void reject(turn, event.via, command.id, { code: "command.unsupported", detail: "sim: local socket only" });
+    const refusal = { code: "command.unsupported", detail: "sim: local socket only" } as const;
+    return refuse(turn, senderOf(turn.state, event), refusal, command.args.subject);
   }
-  const token = ask(turn, event.via, command.id);
+  const token = ask(turn, senderOf(turn.state, event), command.args.subject);
   turn.effects.push({ type: "set-fault", token, subject: command.args.subject, fault: command.args.fault });
 }
 
 export function onFaultSet(turn: Turn, event: Extract<Event, { type: "fault-set" }>): void {
   const asked = answered(turn, event.token);
   if (asked === null) return;
-  if (!event.ok) return void reject(turn, asked.via, asked.id, { code: "sim.unknown", detail: event.detail });
-  turn.reply(asked.via, { id: asked.id, phase: "result", verdict: "done", detail: event.detail });
+  const { sender, target } = asked;
+  if (!event.ok) return refuse(turn, sender, { code: "sim.unknown", detail: event.detail }, target);
+  turn.reply(sender.via, { id: sender.id, phase: "result", verdict: "done", detail: event.detail });
 }

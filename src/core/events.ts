@@ -41,11 +41,15 @@ export type Event =
       /** Fingerprints of the keys whose signatures fit the bytes. */
       signers: readonly string[];
       signatures: number;
+      /** The envelope: what was signed, and by what. */
+      signed: string;
       /** A document that the command carries, checked and verified; null where it is none or cannot be read. */
       offer: (Offer & { readonly envelope: string }) | null;
       /** 128 random bits, hex: the nonce if this becomes a selection. */
       entropy: string;
     }
+  /** The site signed the chain up to the number `of`. */
+  | { type: "checkpoint-signed"; of: number; sha256: string; signed: string }
   | { type: "message-ignored"; via: Connection; code: Code; id: string | null }
   /** A receiver says what it holds. */
   | {
@@ -127,6 +131,8 @@ export type ReadResult = { ok: true; detail: Readonly<Record<string, unknown>> }
 export type Effect =
   /** Records in order; `token` asks to be told. `durable` is the state with all of them in it. */
   | { type: "append"; records: readonly LedgerRecord[]; durable: Durable; sync: boolean; token: number | null }
+  /** Sign the chain of records as it stands now. */
+  | { type: "checkpoint" }
   | { type: "drive"; token: number; id: string; relay: number; energised: boolean }
   | { type: "reply"; via: ReplyTo; reply: Reply }
   | { type: "store-trust"; token: number; envelope: string }

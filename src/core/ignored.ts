@@ -1,13 +1,13 @@
-import type { Code } from "./codes.ts";
 import type { Turn } from "./state.ts";
 
 /** What was not obeyed and has no one to answer to. At most one record a minute tells of it. */
 const IGNORED_EVERY_MS = 60_000;
 
-export function ignore(turn: Turn, code: Code): void {
-  const count = (turn.state.ignored[code] ?? 0) + 1;
+/** Counts one more: a code, or a code and the operator whose refusals are told by number for a while. */
+export function ignore(turn: Turn, what: string): void {
+  const count = (turn.state.ignored[what] ?? 0) + 1;
   const ignoredFlushMs = turn.state.ignoredFlushMs ?? turn.nowMs;
-  turn.set({ ignored: { ...turn.state.ignored, [code]: count }, ignoredFlushMs });
+  turn.set({ ignored: { ...turn.state.ignored, [what]: count }, ignoredFlushMs });
   flushIgnored(turn);
 }
 

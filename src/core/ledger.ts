@@ -16,8 +16,12 @@ interface Head {
 export type RecordBody =
   | { kind: "start"; start: number; version: string }
   | { kind: "clock"; wall: number; trust: ClockTrust }
-  | { kind: "trust"; epoch: number; sha256: string; by: string }
-  | { kind: "intent"; intent: Intent }
+  /** `document` as it was signed; null where it is too large for a ledger, or an older version wrote the record. */
+  | { kind: "trust"; epoch: number; sha256: string; by: string; id: string | null; document: string | null }
+  /** What was asked for and is promised for a minute; `signed` here and below: the command as it was signed. */
+  | { kind: "selected"; id: string; by: string; verb: string; target: string; nonce: string; signed: string }
+  /** Actors of the config sign nothing. */
+  | { kind: "intent"; intent: Intent; signed: string | null }
   | { kind: "unrecorded"; id: string }
   | { kind: "edge"; id: string; outlet: string; power: Switch; ok: boolean }
   | {
@@ -28,10 +32,28 @@ export type RecordBody =
       outlets: Record<string, Switch | "unknown">;
       reply: Reply;
     }
-  | { kind: "refused"; id: string; by: string; code: string; target: string; reply: Reply | null }
-  | ({ kind: "locked"; id: string; by: string; reason: string; outlets: readonly string[]; reply: Reply } & LockEnd)
-  | { kind: "unlocked"; id: string; by: string; outlets: readonly string[]; reply: Reply }
-  | { kind: "cancelled"; id: string; by: string; cancels: string; reply: Reply }
+  | {
+      kind: "refused";
+      id: string;
+      by: string;
+      code: string;
+      target: string;
+      signed: string | null;
+      reply: Reply | null;
+    }
+  | ({
+      kind: "locked";
+      id: string;
+      by: string;
+      reason: string;
+      outlets: readonly string[];
+      signed: string;
+      reply: Reply;
+    } & LockEnd)
+  | { kind: "unlocked"; id: string; by: string; outlets: readonly string[]; signed: string; reply: Reply }
+  | { kind: "cancelled"; id: string; by: string; cancels: string; signed: string; reply: Reply }
+  /** The site's signature over the chain of records up to the number `of`, whose hash is `sha256`. */
+  | { kind: "checkpoint"; of: number; sha256: string; signed: string }
   | { kind: "ignored"; counts: Readonly<Record<string, number>> }
   | { kind: "console"; console: string; state: "up" | "down"; code: string | null; detail: string }
   /** Declared loss: the newest of `count` gaps. All of them are in the capture ring. */
@@ -79,6 +101,8 @@ export interface Lock {
   readonly by: string;
   readonly reason: string;
   readonly atMs: number;
+  /** Where in which boot it was set; absent in what an older version wrote. */
+  readonly set?: { readonly boot: number; readonly mono: number };
   /** How long it was meant to last; null: until it is taken away. */
   readonly forMs: number | null;
   /** Its end on the calendar, unix ms; null where the clock could not be trusted when it was set. */
@@ -130,6 +154,8 @@ export interface Durable {
   readonly restoredBoot?: number;
   /** How the life before ended; absent where it did not end on purpose. */
   readonly stopped?: "reboot" | "other" | undefined;
+  /** Hash of the last record's text. Whoever writes the records puts it in; nothing here looks at it. */
+  readonly chain?: string;
 }
 
 export interface ClockMap {
@@ -209,6 +235,7 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
         by: record.by,
         reason: record.reason,
         atMs: record.mono,
+        set: { boot: record.boot, mono: record.mono },
         forMs: record.forMs ?? null,
         untilWallMs: record.untilWallMs ?? null,
       });

@@ -1,3 +1,4 @@
+import { type Limit, takeOne } from "./allowance.ts";
 import { answerAgain, answerRecorded, answerUnrecorded, SYNC_DEADLINE_MS, settleAnswer } from "./answers.ts";
 import {
   type Ask,
@@ -10,13 +11,14 @@ import {
   tagRefusal,
 } from "./checks.ts";
 import type { Code } from "./codes.ts";
-import type { Connection, Event, ReplyTo } from "./events.ts";
+import type { Event, ReplyTo } from "./events.ts";
 import { drivenPower, factsOfAll } from "./facts.ts";
 import type { Intent } from "./ledger.ts";
 import { trustedWall } from "./locks.ts";
 import type { Command, Durability, Reply } from "./messages.ts";
 import { outletNamed } from "./plan.ts";
 import { type LeftOut, offTimeOf, previewOf, sequenceVerb } from "./preview.ts";
+import { refuse, type Sender, senderOf } from "./refusals.ts";
 import { beginSequence, runSequences } from "./running.ts";
 import { addSelection, findSelection, NONCE_TTL_MS, repeatedSelection, type Selection, spend } from "./selection.ts";
 import type { Recording, SiteState, Turn } from "./state.ts";
@@ -29,37 +31,23 @@ type Arrived = Extract<Event, { type: "command-arrived" }>;
 type Select = Extract<Command, { kind: "select" }>;
 type Operate = Extract<Command, { kind: "operate" }>;
 
-export function reject(turn: Turn, via: Connection, id: string, refusal: Refusal): Reply {
-  const reply: Reply = { id, phase: "rejected", ...refusal };
-  turn.reply(via, reply);
-  return reply;
-}
-
-/** Refuses, and remembers it: who asked is known, so the ledger says what was asked and why not. */
-function refuse(
-  turn: Turn,
-  via: Connection,
-  command: Select | Operate,
-  target: string,
-  refusal: Refusal,
-  decided: boolean,
-): void {
-  const reply: Reply = { id: command.id, phase: "rejected", ...refusal };
-  const { id, by } = command;
-  const record = { kind: "refused", id, by, code: refusal.code, target, reply: decided ? reply : null } as const;
-  answerRecorded(turn, via, reply, record, { sync: false });
-}
+/** A person selects a few times a minute, a script some hundred at once; the ledger keeps a day of more than that. */
+const SELECTS: Limit = { burst: 600, everyMs: 6_000 };
 
 export function onSelect(turn: Turn, event: Arrived, command: Select): void {
+  const sender = senderOf(turn.state, event);
+  const refused = (refusal: Refusal) => refuse(turn, sender, refusal, command.target);
   const who = identify(turn.state.trust, event.signers, event.signatures, command.by);
-  if (!who.ok) return void reject(turn, event.via, command.id, { code: who.code, detail: "" });
+  if (!who.ok) return refused({ code: who.code, detail: "" });
   const stale = newerEpoch(turn.state, command.epoch);
-  if (stale !== null) return void reject(turn, event.via, command.id, stale);
+  if (stale !== null) return refused(stale);
   const repeated = repeatedSelection(turn.state.selections, command.id, command.by, turn.nowMs);
-  if (repeated !== null) return turn.reply(event.via, repeated.reply);
+  if (repeated !== null) return answerAgain(turn, event.via, repeated.reply);
 
   const aimed = aim(turn.state, who.identity, command, turn.nowMs);
-  if (!aimed.ok) return refuse(turn, event.via, command, command.target, aimed.refusal, false);
+  if (!aimed.ok) return refused(aimed.refusal);
+  const taken = takeOne(turn.state.selects, command.by, SELECTS, turn.nowMs);
+  if (!taken.ok) return refused({ code: "select.too-many", detail: command.by, retryAfterMs: taken.waitMs });
   const { ask, left } = partOf(turn.state, aimed.ask, turn.nowMs);
   const preview = previewOf(turn.state, ask, standingRefusal(turn.state, ask, turn.nowMs), left);
   const reply: Reply = {
@@ -80,8 +68,11 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
     used: false,
     reply,
   };
-  turn.set({ selections: addSelection(turn.state.selections, selection) });
-  turn.reply(event.via, reply);
+  turn.set({ selections: addSelection(turn.state.selections, selection), selects: taken.all });
+  const { id, by, verb } = command;
+  const target = targetText(ask.targets);
+  const { entropy: nonce, signed } = event;
+  answerRecorded(turn, event.via, reply, { kind: "selected", id, by, verb, target, nonce, signed }, { sync: false });
 }
 
 type Aimed = { ok: true; ask: Ask } | { ok: false; refusal: Refusal };
@@ -135,26 +126,29 @@ function newerEpoch(state: SiteState, epoch: number): Refusal | null {
 
 /** The fixed order of design section 5 item 2; size, retain flag and parse were checked at the inbox. */
 export function onOperate(turn: Turn, event: Arrived, command: Operate): void {
-  const { via } = event;
+  const sender = senderOf(turn.state, event);
+  const refused = (code: Code) => refuse(turn, sender, { code, detail: "" }, command.target ?? "");
   const decided = turn.state.durable.decided.find((one) => one.id === command.id);
   if (decided !== undefined) {
-    if (decided.by === command.by) return answerAgain(turn, via, decided.reply);
-    return void reject(turn, via, command.id, { code: "command.id-taken", detail: "" });
+    if (decided.by === command.by) return answerAgain(turn, event.via, decided.reply);
+    return refused("command.id-taken");
   }
   const found = findSelection(turn.state.selections, command.nonce, turn.nowMs);
-  if (!found.ok) return void reject(turn, via, command.id, { code: found.code, detail: "" });
+  if (!found.ok) return refused(found.code);
   const { selection } = found;
   const who = identify(turn.state.trust, event.signers, event.signatures, command.by);
-  if (!who.ok) return void reject(turn, via, command.id, { code: who.code, detail: "" });
+  if (!who.ok) return refused(who.code);
   const mismatch = mismatchOf(turn.state, selection, command);
-  if (mismatch !== null) return void reject(turn, via, command.id, mismatch);
+  if (mismatch !== null) return refuse(turn, sender, mismatch, command.target ?? "");
 
   turn.set({ selections: spend(turn.state.selections, command.nonce) });
   const refusal = refusalOf(turn, who.identity, selection, command);
-  if (refusal !== null) return refuse(turn, via, command, targetText(selection.targets), refusal, true);
+  if (refusal !== null) return refuse(turn, sender, refusal, targetText(selection.targets), true);
   const ask = askOf(selection, command);
-  if (ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle") return recordIntent(turn, via, command, ask);
-  return operateAtOnce(turn, via, command, ask);
+  const { id, by } = command;
+  if (ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle")
+    return recordIntent(turn, sender.via, { id, by, signed: event.signed }, ask);
+  return operateAtOnce(turn, sender, command, ask);
 }
 
 function mismatchOf(state: SiteState, selection: Selection, command: Operate): Refusal | null {
@@ -189,8 +183,16 @@ function askOf(selection: Selection, command: Operate): Ask {
   return { verb: selection.verb, targets: selection.targets, outlets: selection.outlets, args };
 }
 
+/** Who orders: an operator with his signed command, or an actor of the config, which signs nothing. */
+interface Ordering {
+  readonly id: string;
+  readonly by: string;
+  readonly signed: string | null;
+}
+
 /** Passed: the command becomes an intent, and moves when the card has it. */
-export function recordIntent(turn: Turn, via: ReplyTo, { id, by }: Pick<Operate, "id" | "by">, ask: Ask): void {
+export function recordIntent(turn: Turn, via: ReplyTo, who: Ordering, ask: Ask): void {
+  const { id, by } = who;
   const outlets = ask.outlets;
   const intent: Intent = {
     id,
@@ -204,17 +206,17 @@ export function recordIntent(turn: Turn, via: ReplyTo, { id, by }: Pick<Operate,
     durability: "synced",
     ...(ask.args.override?.length && { override: ask.args.override }),
   };
-  record(turn, via, intent, mayForget(turn.state.plan, ask));
+  record(turn, via, intent, who.signed, mayForget(turn.state.plan, ask));
 }
 
 /** The intent goes to the card; what comes of it is `settleRecording`'s. */
-function record(turn: Turn, via: ReplyTo, intent: Intent, mayForgetIt: boolean): void {
+function record(turn: Turn, via: ReplyTo, intent: Intent, signed: string | null, mayForgetIt: boolean): void {
   const token = turn.token();
   const deadlineMs = turn.nowMs + SYNC_DEADLINE_MS;
   const epoch = turn.state.trust?.epoch;
   const recording: Recording = { token, intent, via, deadlineMs, mayForget: mayForgetIt, epoch };
   turn.set({ recordings: [...turn.state.recordings, recording] });
-  turn.append([{ kind: "intent", intent }], { sync: true, token });
+  turn.append([{ kind: "intent", intent, signed }], { sync: true, token });
   if (turn.state.storage.state === "degraded") settleRecording(turn, recording, false);
 }
 
@@ -271,28 +273,30 @@ function lockEnd(turn: Turn, forMs: number | undefined): { forMs: number | null;
   return { forMs, untilWallMs: wall === null ? null : wall + forMs };
 }
 
-function operateAtOnce(turn: Turn, via: Connection, command: Operate, ask: Ask): void {
-  const { id, by } = command;
+function operateAtOnce(turn: Turn, sender: Sender, { id, by }: Operate, ask: Ask): void {
+  const { via, signed } = sender;
   const result = (detail: Record<string, unknown>): Reply => ({ id, phase: "result", verdict: "done", ...detail });
   const reason = ask.args.reason ?? "";
   const facts = () => factsOfAll(turn.state, ask.outlets);
   if (ask.verb === "lock") {
     const end = lockEnd(turn, ask.args.forMs);
     const reply = result({ locked: ask.outlets, ...end, facts: facts() });
-    const record = { kind: "locked", id, by, reason, outlets: ask.outlets, ...end, reply } as const;
+    const record = { kind: "locked", id, by, reason, outlets: ask.outlets, ...end, signed, reply } as const;
     return answerRecorded(turn, via, reply, record, { sync: true });
   }
   if (ask.verb === "unlock") {
     const reply = result({ unlocked: ask.outlets, facts: facts() });
-    return answerRecorded(turn, via, reply, { kind: "unlocked", id, by, outlets: ask.outlets, reply }, { sync: true });
+    const record = { kind: "unlocked", id, by, outlets: ask.outlets, signed, reply } as const;
+    return answerRecorded(turn, via, reply, record, { sync: true });
   }
   const running = turn.state.sequences.find((one) => one.intent.outlets.some((name) => ask.outlets.includes(name)));
   if (running === undefined) {
     const refusal: Refusal = { code: "outlet.busy", detail: "its record is being written" };
-    return refuse(turn, via, command, targetText(ask.targets), refusal, true);
+    return refuse(turn, sender, refusal, targetText(ask.targets), true);
   }
   const reply = result({ cancels: running.intent.id });
-  answerRecorded(turn, via, reply, { kind: "cancelled", id, by, cancels: running.intent.id, reply }, { sync: true });
+  const record = { kind: "cancelled", id, by, cancels: running.intent.id, signed, reply } as const;
+  answerRecorded(turn, via, reply, record, { sync: true });
   const sequences = turn.state.sequences.map((one) => (one === running ? { ...one, cancelled: true } : one));
   turn.set({ sequences });
   runSequences(turn);

@@ -31,7 +31,7 @@ function order(turn: Turn, verb: Switch, outlets: readonly string[]): void {
   const { boot, start } = turn.state;
   const targets = outlets.map((outlet) => ({ device: null, outlet }));
   const ask = { verb, targets, outlets, args: { reason: "power restore" } };
-  recordIntent(turn, "all", { id: `restore-${verb}-${boot}-${start}`, by: ACTOR }, ask);
+  recordIntent(turn, "all", { id: `restore-${verb}-${boot}-${start}`, by: ACTOR, signed: null }, ask);
 }
 
 /** Null where nothing is to be done. */

@@ -97,11 +97,12 @@ function withCommanded(facts: ReturnType<typeof factsOfAll>, outlets: Record<str
   );
 }
 
-/** An interrupted off is not repeated: what the line says is then what is commanded. */
+/** An interrupted off is not repeated, a cancelled one not begun: what the line says is then what is commanded. */
 function commandedAfter(state: SiteState, sequence: Sequence, name: string): "on" | "off" | "unknown" {
   if (sequence.intent.verb !== "off") return "on";
   const outlet = outletNamed(state.plan, name);
-  return sequence.recovery && outlet !== undefined ? drivenPower(state, outlet) : "off";
+  const ended = sequence.recovery || sequence.cancelled;
+  return ended && outlet !== undefined ? drivenPower(state, outlet) : "off";
 }
 
 /** After a start: every unsettled intent becomes a sequence that pays the on it owes, and nothing else. */

@@ -18,13 +18,15 @@ import { drivenPower, observedPower } from "./facts.ts";
 import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
-import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
+import { checkDeadlines, onOperate, onSelect, settleRecording } from "./power.ts";
+import { evidenceOf, refuse, reject, senderOf } from "./refusals.ts";
 import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
 import { type SiteState, Turn } from "./state.ts";
+import { revised, tellChanges } from "./telling.ts";
 import { acceptTrust } from "./trust.ts";
-import { birthView, revise, stateView } from "./view.ts";
+import { birthView, stateView } from "./view.ts";
 
 /** The decision of a site: one event in, the next state and what to do out. No clock, no I/O, no randomness. */
 export function stepSite(
@@ -37,8 +39,7 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
-  // A gap changes nothing that is published, and a flood brings thousands of them.
-  if (event.type !== "console-gap") publishChanges(turn, event);
+  tellChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
@@ -59,6 +60,10 @@ function route(turn: Turn, event: Event): void {
       if (recording !== undefined) return settleRecording(turn, recording, ok);
       const answer = turn.state.answers.find((one) => one.token === token);
       return answer && settleAnswer(turn, answer, ok);
+    }
+    case "checkpoint-signed": {
+      const { of, sha256, signed } = event;
+      return turn.append([{ kind: "checkpoint", of, sha256, signed }], { sync: false });
     }
     case "storage-changed":
       turn.set({ storage: { state: event.state, detail: event.detail } });
@@ -174,7 +179,9 @@ function adoptOffer(turn: Turn, offer: Extract<Event, { type: "started" }>["trus
   turn.set({ trust: document });
   const known = turn.state.durable.trust;
   if (known?.sha256 === document.sha256) return;
-  turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by: "file" }], { sync: true });
+  const { epoch, sha256 } = document;
+  const text = offer.text === undefined ? null : evidenceOf(offer.text);
+  turn.append([{ kind: "trust", epoch, sha256, by: "file", id: null, document: text }], { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
 }
 
@@ -182,7 +189,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
   const { command } = event;
   const { plan } = turn.state;
   if (command.site !== `${plan.fleet}/${plan.site}`) {
-    return void reject(turn, event.via, command.id, { code: "message.wrong-site", detail: command.site });
+    const refusal = { code: "message.wrong-site", detail: command.site } as const;
+    return refuse(turn, senderOf(turn.state, event), refusal, command.site);
   }
   switch (command.kind) {
     case "select":
@@ -237,7 +245,8 @@ function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): vo
   turn.append([{ kind: "link", connection, state, detail }], { sync: false });
   if (state !== "up") return;
   turn.effects.push({ type: "publish", topic: "birth", to: connection, body: birthView(turn.state, turn.nowMs) });
-  turn.effects.push({ type: "publish", topic: "state", to: connection, body: stateView(turn.state, turn.nowMs) });
+  const body = stateView(turn.state, turn.nowMs, revised(turn));
+  turn.effects.push({ type: "publish", topic: "state", to: connection, body });
 }
 
 /** Wall time maps mono to a calendar for people; a new record when the map moved by more than this. */
@@ -253,15 +262,6 @@ function onClock(turn: Turn, event: Extract<Event, { type: "clock-read" }>): voi
   turn.append([{ kind: "clock", wall: event.wallMs, trust: event.trust }], { sync: false });
 }
 
-function publishChanges(turn: Turn, event: Event): void {
-  const before = turn.state.items;
-  const items = revise(turn.state, turn.nowMs);
-  if (items === before) return;
-  turn.set({ items });
-  if (event.type === "started") return;
-  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs, items) });
-}
-
 function nextWake(state: SiteState, nowMs: number): number | null {
   const times: number[] = [...state.recordings, ...state.answers].map((one) => one.deadlineMs);
   for (const sequence of state.sequences) {
@@ -270,6 +270,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
     times.push(wakeAtMs ?? nowMs + AGREE_MS);
   }
   times.push(...mismatchWakes(state));
+  if (state.settlesMs !== null) times.push(state.settlesMs);
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
   const gapMs = nextGapMs(state.gaps);
   if (gapMs !== null) times.push(gapMs);

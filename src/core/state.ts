@@ -1,9 +1,11 @@
+import type { Allowances } from "./allowance.ts";
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
 import type { GapLimits } from "./gaps.ts";
 import { applyRecord, type Durable, EMPTY_DURABLE, type Intent, type LedgerRecord, type RecordBody } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
+import type { Sender } from "./refusals.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 import type { TrustDocument } from "./trust.ts";
@@ -70,15 +72,16 @@ export interface ReceiverState {
 export interface TrustChange {
   readonly token: number;
   readonly document: TrustDocument;
-  readonly id: string;
+  readonly text: string;
   readonly by: string;
-  readonly via: Connection;
+  readonly sender: Sender;
 }
 
 export interface Asked {
   readonly token: number;
-  readonly id: string;
-  readonly via: Connection;
+  readonly sender: Sender;
+  /** What was asked for, as a refusal names it. */
+  readonly target: string;
 }
 
 /** A part of the published state, with how often it changed. */
@@ -120,10 +123,21 @@ export interface SiteState {
   readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
+  /** What each operator may still select, and have refused, before it is only counted. */
+  readonly selects: Allowances;
+  readonly refusals: Allowances;
+  /** The last refusals that are records: the same message again, over another connection, is the same refusal. */
+  readonly told: readonly string[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
   readonly gaps: GapLimits;
   readonly items: Readonly<Record<string, StateItem>>;
+  /** The items as they were last published to all. */
+  readonly shown: Readonly<Record<string, StateItem>>;
+  /** Records that were not published yet. */
+  readonly untold: readonly LedgerRecord[];
+  /** When what changed is published, mono ms; null: nothing did. */
+  readonly settlesMs: number | null;
   readonly nextToken: number;
 }
 
@@ -165,11 +179,17 @@ export const EMPTY_STATE: SiteState = {
   acksSeen: {},
   trustChange: null,
   asked: [],
+  selects: new Map(),
+  refusals: new Map(),
+  told: [],
   machine: [],
   ignored: {},
   ignoredFlushMs: null,
   gaps: {},
   items: {},
+  shown: {},
+  untold: [],
+  settlesMs: null,
   nextToken: 1,
 };
 
@@ -203,7 +223,8 @@ export class Turn {
     });
     const { durable } = this.state;
     this.effects.push({ type: "append", records, durable, sync: options.sync, token: options.token ?? null });
-    this.effects.push({ type: "publish-events", records });
+    this.set({ untold: [...this.state.untold, ...records] });
+    if (bodies.some((body) => body.kind === "outcome")) this.effects.push({ type: "checkpoint" });
   }
 
   reply(via: ReplyTo, reply: Reply): void {

@@ -80,6 +80,12 @@ export function identify(
   return { ok: true, identity: { name: operator.name, roles: rolesOf(trust, operator.roles) } };
 }
 
+/** The operator whose key signed: the one that is named, if it is his; also where the key is revoked. */
+export function holderOf(trust: TrustDocument | null, signers: readonly string[], by: string): string | null {
+  const holders = (trust?.operators ?? []).filter(({ keys }) => signers.some((signer) => keys.includes(signer)));
+  return (holders.find((one) => one.name === by) ?? holders[0])?.name ?? null;
+}
+
 function rolesOf(trust: TrustDocument, names: readonly string[]): Role[] {
   return names.flatMap((name) => {
     const own = Object.hasOwn(trust.roles, name) ? trust.roles[name] : undefined;
@@ -126,6 +132,8 @@ export function segmentCovers(pattern: string, text: string): boolean {
 export interface Offer {
   readonly document: TrustDocument;
   readonly signers: readonly string[];
+  /** The signed document as it is kept in the ledger. */
+  readonly text?: string;
 }
 
 export type Accepted = { ok: true; changed: boolean } | { ok: false; code: Code };

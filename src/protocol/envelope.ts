@@ -8,6 +8,8 @@ export interface Envelope {
 }
 
 export const MESSAGE_LIMIT = 1024 * 1024;
+/** Of a command that carries no document: it is kept in the ledger as evidence. */
+export const COMMAND_LIMIT = 16 * 1024;
 const SIGNATURES_LIMIT = 16;
 /** Without padding; where a library adds it, it is taken too. */
 const BASE64URL = /^[A-Za-z0-9_-]*={0,2}$/;

@@ -20,8 +20,13 @@ export interface Outgoing {
   readonly retained: boolean;
 }
 
+/** `texts` are the records as they are stored, each with the hash of the one before. */
+export interface JournalEdge {
+  perform(effect: Of<"append">, texts: readonly string[]): void;
+}
+
 export interface Edges {
-  readonly journal: Edge<"append">;
+  readonly journal: JournalEdge;
   readonly relays: Edge<"drive">;
   readonly trust: Edge<"store-trust">;
   readonly reader: Edge<"read-range" | "watch">;

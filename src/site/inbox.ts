@@ -3,7 +3,15 @@ import type { Command } from "../core/messages.ts";
 import type { Offer } from "../core/trust.ts";
 import { decodeAck } from "../protocol/ack.ts";
 import { decodeCommand } from "../protocol/command.ts";
-import { decodeEnvelope, type Envelope, MESSAGE_LIMIT, NAMESPACES, type Namespace } from "../protocol/envelope.ts";
+import {
+  COMMAND_LIMIT,
+  decodeEnvelope,
+  type Envelope,
+  encodeEnvelope,
+  MESSAGE_LIMIT,
+  NAMESPACES,
+  type Namespace,
+} from "../protocol/envelope.ts";
 import { readTrustBody, toTrustDocument } from "../protocol/trust-document.ts";
 import type { Incoming, Keys } from "./edges.ts";
 
@@ -26,12 +34,16 @@ export function receive(message: Incoming, inbox: Inbox, keys: Pick<Keys, "verif
     return ignored(message, "message.retained", decoded?.ok ? decoded.command.id : (decoded?.id ?? null));
   if (envelope === null || decoded === null) return ignored(message, "message.malformed");
   if (!decoded.ok) return ignored(message, decoded.code, decoded.id);
+  if (decoded.command.kind !== "trust" && message.payload.length > COMMAND_LIMIT)
+    return ignored(message, "message.oversized", decoded.command.id);
   return {
     type: "command-arrived",
     via: message.via,
     command: decoded.command,
     signers: signersOf(envelope, NAMESPACES.command, keys),
     signatures: envelope.sigs.length,
+    // Another spelling of the same bytes would be no other evidence.
+    signed: encodeEnvelope(envelope),
     offer: offerOf(decoded.command, keys),
     entropy: entropy(),
   };
@@ -70,5 +82,6 @@ export function readOffer(text: string, keys: Pick<Keys, "verify">): Offer | nul
   const envelope = decodeEnvelope(text);
   const body = envelope && readTrustBody(envelope.body);
   if (envelope === null || body === null) return null;
-  return { document: toTrustDocument(body, envelope.body), signers: signersOf(envelope, NAMESPACES.trust, keys) };
+  const signers = signersOf(envelope, NAMESPACES.trust, keys);
+  return { document: toTrustDocument(body, envelope.body), signers, text: encodeEnvelope(envelope) };
 }

@@ -1,10 +1,17 @@
 import { applyRecord, type Durable, EMPTY_DURABLE, type LedgerRecord } from "../core/ledger.ts";
+import { GENESIS, LedgerChain, textHash } from "../protocol/ledger-chain.ts";
 
 /** The durable state: the newest snapshot and the records after it. Both come from checksummed records of our own. */
 export function recoverDurable(recovered: { snapshot: string | null; records: readonly string[] }): Durable {
   const first: Durable =
     recovered.snapshot === null ? EMPTY_DURABLE : { ...EMPTY_DURABLE, ...parse<Durable>(recovered.snapshot) };
   return recovered.records.reduce((durable, json) => applyRecord(durable, parse<LedgerRecord>(json)), first);
+}
+
+/** The chain goes on from the last record that was stored. */
+export function recoverChain(recovered: { records: readonly string[] }, durable: Durable): LedgerChain {
+  const last = recovered.records.at(-1);
+  return new LedgerChain(last === undefined ? (durable.chain ?? GENESIS) : textHash(last), durable.seq);
 }
 
 /** The number of this start within its boot. */

@@ -1,7 +1,9 @@
 import type { Effect, Event } from "../core/events.ts";
+import type { LedgerRecord } from "../core/ledger.ts";
 import { stepSite } from "../core/site.ts";
 import { EMPTY_STATE, type SiteState } from "../core/state.ts";
 import { encodeEnvelope } from "../protocol/envelope.ts";
+import { checkpointBody, type LedgerChain } from "../protocol/ledger-chain.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
 import type { Clock, Edges, Emit, Incoming, Keys, LogLine } from "./edges.ts";
 import { type Inbox, receive } from "./inbox.ts";
@@ -25,11 +27,13 @@ export interface SiteOptions {
   /** 128 random bits, hex. */
   readonly entropy: () => string;
   readonly log: (line: LogLine) => void;
+  /** From the last stored record on. */
+  readonly chain: LedgerChain;
   readonly started: Extract<Event, { type: "started" }>;
 }
 
 export function createSite(options: SiteOptions): Site {
-  const { edges, clock, keys, entropy, log, started } = options;
+  const { edges, clock, keys, entropy, log, chain, started } = options;
   const root = siteRoot(started.plan.fleet, started.plan.site);
   const topics: Inbox = {
     commandTopic: topicText(root, { name: "dn/command" }),
@@ -41,6 +45,8 @@ export function createSite(options: SiteOptions): Site {
   let stopped = false;
   let signed = 0;
   let turns = 0;
+  /** Of records that were not published yet, by number. */
+  const texts = new Map<number, string>();
   let cancelWake: (() => void) | null = null;
 
   const emit = (event: Event): void => {
@@ -67,14 +73,36 @@ export function createSite(options: SiteOptions): Site {
     return Buffer.from(encodeEnvelope({ body: bytes, sigs: [keys.sign(bytes)] }));
   };
 
+  const append = (effect: Extract<Effect, { type: "append" }>): void => {
+    for (const { kind, seq, boot: _boot, mono: _mono, ...detail } of effect.records) {
+      log({ ...forLog(detail), level: levelOf(kind, detail), code: `ledger.${kind}`, seq });
+    }
+    const stored = effect.records.map((record) => chain.add(record));
+    for (const [index, { seq }] of effect.records.entries()) texts.set(seq, stored[index] ?? "");
+    edges.journal.perform({ ...effect, durable: { ...effect.durable, chain: chain.head().sha256 } }, stored);
+  };
+
+  /** What is told is what is stored, to the byte: each record holds the hash of the one before it. */
+  const recordsText = (records: readonly LedgerRecord[]): Uint8Array => {
+    const lines = records.map(({ seq }) => texts.get(seq) ?? "");
+    for (const { seq } of records) texts.delete(seq);
+    return Buffer.from(`{"records":[${lines.join(",")}]}`);
+  };
+
+  const checkpoint = (): void => {
+    const { boot, start, plan } = started;
+    const { seq: of, sha256 } = chain.head();
+    const body = checkpointBody({ fleet: plan.fleet, site: plan.site, boot, start, seq: of, sha256 });
+    emit({ type: "checkpoint-signed", of, sha256, signed: encodeEnvelope({ body, sigs: [keys.sign(body)] }) });
+  };
+
   const perform = (effect: Effect): void => {
     if (stopped) return;
     switch (effect.type) {
       case "append":
-        for (const { kind, seq, boot: _boot, mono: _mono, ...detail } of effect.records) {
-          log({ ...withoutReply(detail), level: levelOf(kind, detail), code: `ledger.${kind}`, seq });
-        }
-        return edges.journal.perform(effect);
+        return append(effect);
+      case "checkpoint":
+        return checkpoint();
       case "drive":
         return edges.relays.perform(effect);
       case "reply": {
@@ -97,8 +125,7 @@ export function createSite(options: SiteOptions): Site {
       }
       case "publish-events": {
         const topic = topicText(root, { name: "up/event" });
-        const payload = Buffer.from(JSON.stringify({ records: effect.records }));
-        return void edges.link.publish({ to: "all", topic, payload, retained: false });
+        return void edges.link.publish({ to: "all", topic, payload: recordsText(effect.records), retained: false });
       }
       case "store-trust":
         return edges.trust.perform(effect);
@@ -138,8 +165,8 @@ function levelOf(kind: string, detail: Readonly<Record<string, unknown>>): LogLi
   return bad || kind === "refused" || kind === "config" || kind === "ignored" ? "warn" : "info";
 }
 
-/** For the log: the answer is noise there, and `code` is the line's own. */
-function withoutReply(detail: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { reply: _, code, ...rest } = detail;
+/** The answer and the evidence are noise there, and `code` is the line's own. */
+function forLog(detail: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { reply: _reply, signed: _signed, document: _document, nonce: _nonce, code, ...rest } = detail;
   return code === undefined || code === null ? rest : { ...rest, reason: code };
 }

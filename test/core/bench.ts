@@ -126,7 +126,8 @@ export class Bench {
     switch (effect.type) {
       case "append":
         this.records.push(...effect.records);
-        if (effect.token === null || this.card === "stalls") return [];
+        // A write goes to the page cache; it is the wait for the medium that takes long.
+        if (effect.token === null || (this.card === "stalls" && effect.sync)) return [];
         return [{ type: "append-finished", token: effect.token, ok: this.card === "ok" }];
       case "drive": {
         this.drives.push({ relay: effect.relay, energised: effect.energised, atMs: this.nowMs });
@@ -172,6 +173,7 @@ export class Bench {
       command,
       signers: options.signers ?? [`key-${by}`],
       signatures: options.signatures ?? 1,
+      signed: JSON.stringify(command),
       offer: null,
       entropy: `nonce-${++this.nextNonce}`,
     });
@@ -231,6 +233,7 @@ export class Bench {
       command: { ...command, kind: "trust", args: { document: offer.envelope } },
       signers: [],
       signatures: 0,
+      signed: "",
       offer,
       entropy: "n",
     });

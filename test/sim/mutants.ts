@@ -134,8 +134,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the line moves before the intent is on the card",
     file: "power.ts",
-    find: 'turn.append([{ kind: "intent", intent }], { sync: true, token });',
-    replace: 'turn.append([{ kind: "intent", intent }], { sync: true, token });\n  beginSequence(turn, intent, via);',
+    find: 'turn.append([{ kind: "intent", intent, signed }], { sync: true, token });',
+    replace:
+      'turn.append([{ kind: "intent", intent, signed }], { sync: true, token });\n  beginSequence(turn, intent, via);',
   },
   {
     name: "the owed on is not in the record",
@@ -204,6 +205,25 @@ export const MUTANTS: readonly Mutant[] = [
     file: "restore.ts",
     find: 'if (was === "kept") return;',
     replace: "",
+  },
+  {
+    name: "a selection is answered without a record",
+    file: "power.ts",
+    find: 'answerRecorded(turn, event.via, reply, { kind: "selected", id, by, verb, target, nonce, signed }, { sync: false });',
+    replace: "turn.reply(event.via, { ...reply, target, by, id, verb, signed, nonce });",
+  },
+  {
+    name: "the refusal of a known operator is only counted",
+    file: "refusals.ts",
+    find: "  if (by === null) {",
+    replace:
+      "  if (by !== null) {\n    turn.reply(via, reply);\n    return ignore(turn, refusal.code);\n  }\n  if (by === null) {",
+  },
+  {
+    name: "a refusal is answered before its record",
+    file: "refusals.ts",
+    find: "  answerRecorded(turn, via, reply, record, { sync: false });",
+    replace: "  turn.reply(via, reply);\n  turn.append([record], { sync: false });",
   },
   {
     name: "an actor acts without a rate",

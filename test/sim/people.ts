@@ -1,6 +1,8 @@
 import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
-import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
-import { encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
+import { publicKeyLine, signEd25519, verifySignature } from "../../src/access/sshsig.ts";
+import { decodeCommand } from "../../src/protocol/command.ts";
+import { decodeEnvelope, encodeEnvelope, NAMESPACES } from "../../src/protocol/envelope.ts";
+import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
 import type { Keys } from "../../src/site/edges.ts";
 import { trustText } from "../trust.ts";
 
@@ -25,9 +27,24 @@ const operators = {
   bob: { key: KEYS_OF.bob, role: "viewer" },
 };
 
+const FINGERPRINTS = new Set(
+  Object.values(operators).map(({ key }) => fingerprintOf(keyBlob(publicKeyLine(key, "")) ?? new Uint8Array())),
+);
+
 /** The trust of the start, and the one that revokes olaf. */
 export const FIRST_TRUST = trustText({ fleet: "sim", epoch: 1, root: ROOT, operators });
 export const SECOND_TRUST = trustText({ fleet: "sim", epoch: 2, root: ROOT, operators, revoked: ["olaf"] });
+
+/** Ids of commands, and whether somebody whom the site knows signed it. Null: no command. */
+export function authenticity(payload: Uint8Array): { readonly id: string; readonly known: boolean } | null {
+  const envelope = decodeEnvelope(Buffer.from(payload).toString("utf8"));
+  const decoded = envelope && decodeCommand(envelope.body);
+  // Bent so that it is no command any more: nobody looks at whose it was.
+  if (decoded?.ok === false && decoded.id !== null) return { id: decoded.id, known: false };
+  if (envelope === null || decoded?.ok !== true) return null;
+  const signers = envelope.sigs.map((one) => SITE_KEYS.verify(envelope.body, one, NAMESPACES.command));
+  return { id: decoded.command.id, known: signers.some((one) => one !== null && FINGERPRINTS.has(one)) };
+}
 
 /** The same key in every process, so that a seed tells the same story everywhere (PKCS #8 of a seed, RFC 8410). */
 function keyOf(name: string): KeyObject {

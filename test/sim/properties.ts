@@ -43,7 +43,7 @@ export class Properties {
     this.operators = operators;
   }
 
-  private problem(text: string): void {
+  problem(text: string): void {
     if (this.problems.length < 20) this.problems.push(`${text} (at ${this.world.time.nowMs} ms)`);
   }
 
@@ -171,7 +171,10 @@ export class Properties {
     if (last !== undefined && edge.atMs - last.atMs < STAGGER_MS) this.problem(`two starts at once: ${said}`);
     const off = this.lastEdge(edge.outlet, "off");
     const order = this.operators.orders.get(edge.id);
-    if (off !== undefined && off.id !== edge.id && order?.verb === "on" && !this.mayHurry(order)) {
+    // Where it was on since, a reset let its relay go, and the owed on is paid.
+    const since = this.lastEdge(edge.outlet, "on");
+    const dark = off !== undefined && (since === undefined || since.atMs <= off.atMs);
+    if (dark && off.id !== edge.id && order?.verb === "on" && !this.mayHurry(order)) {
       const wait = PLAN.outlets[edge.outlet]?.minOffMs ?? 0;
       if (edge.atMs - off.atMs < wait) this.problem(`on before its minimum off time: ${said}`);
     }

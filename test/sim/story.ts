@@ -1,5 +1,6 @@
 import { decodeEnvelope, encodeEnvelope, parseJson } from "../../src/protocol/envelope.ts";
 import type { Outgoing } from "../../src/site/edges.ts";
+import { Evidence } from "./evidence.ts";
 import { Network } from "./network.ts";
 import { Operators } from "./operators.ts";
 import { Properties } from "./properties.ts";
@@ -51,6 +52,7 @@ class Story {
   readonly network: Network;
   readonly operators: Operators;
   readonly properties: Properties;
+  private readonly evidence: Evidence;
   private readonly time: VirtualTime;
   private readonly random: Random;
 
@@ -68,10 +70,14 @@ class Story {
     this.network = new Network(time, random, (via, message, retained) => this.world.receive(via, message, retained));
     this.operators = new Operators(time, random, (message) => this.network.carry(message));
     let properties: Properties | null = null;
+    const evidence = new Evidence((text) => properties?.problem(text));
+    this.evidence = evidence;
     this.world = new World(time, random, faults, {
       published: (message) => this.onPublish(message),
       moved: (edge) => properties?.moved(edge),
       worked: () => properties?.always(),
+      arrived: (payload, retained) => evidence.arrived(payload, retained),
+      recorded: (records) => evidence.recorded(records),
     });
     properties = new Properties(this.world, this.operators);
     this.properties = properties;
@@ -155,6 +161,7 @@ class Story {
       `${reply.phase} ${reply.id} ${reply.code ?? reply.verdict ?? ""} ${reply.locked ?? ""} ${reply.durability ?? ""}`.trim(),
     );
     this.properties.said(reply);
+    this.evidence.said(reply);
     this.operators.heard(reply);
   }
 }

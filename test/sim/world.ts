@@ -1,10 +1,11 @@
+import type { LedgerRecord } from "../../src/core/ledger.ts";
 import { powerOf, type Switch } from "../../src/core/plan.ts";
 import { createMemoryDisk, type MemoryDisk } from "../../src/disk/memory-disk.ts";
 import { JournalStore } from "../../src/journal/store.ts";
 import { siteRoot } from "../../src/protocol/topics.ts";
 import type { Edges, Outgoing } from "../../src/site/edges.ts";
 import { readOffer } from "../../src/site/inbox.ts";
-import { nextStart, recoverDurable } from "../../src/site/recover.ts";
+import { nextStart, recoverChain, recoverDurable } from "../../src/site/recover.ts";
 import { createSite, type Site } from "../../src/site/site.ts";
 import { Hardware } from "./hardware.ts";
 import { FIRST_TRUST, SITE_KEYS } from "./people.ts";
@@ -38,6 +39,9 @@ export interface Listener {
   moved(edge: Edge): void;
   /** After each piece of the site's work. */
   worked(): void;
+  /** Bytes that reach the site, and records that it hands to its journal. */
+  arrived(payload: Uint8Array, retained: boolean): void;
+  recorded(records: readonly LedgerRecord[]): void;
 }
 
 class Crash extends Error {}
@@ -82,6 +86,7 @@ export class World {
   }
 
   receive(via: "lte" | "primary" | "local", payload: Uint8Array, retained: boolean): void {
+    if (this.site !== null) this.listener.arrived(payload, retained);
     this.guard(() => this.site?.receive({ via, topic: `${ROOT}/dn/command`, payload, retained }));
   }
 
@@ -177,6 +182,7 @@ export class World {
       keys: SITE_KEYS,
       entropy: () => this.random.hex(16),
       log: () => undefined,
+      chain: recoverChain(store.recovered, durable),
       started: {
         type: "started",
         plan: PLAN,
@@ -198,7 +204,7 @@ export class World {
   private edgesOf(store: JournalStore, inLife: (run: () => void) => void): Edges {
     const emit: Site["emit"] = (event) => this.site?.emit(event);
     return {
-      journal: { perform: (effect) => this.append(store, effect, inLife) },
+      journal: { perform: (effect, texts) => this.append(store, effect, texts, inLife) },
       relays: {
         perform: ({ token, id, relay, energised }) => {
           this.mayCrash("before edge");
@@ -230,10 +236,12 @@ export class World {
   private append(
     store: JournalStore,
     effect: Parameters<Edges["journal"]["perform"]>[0],
+    texts: readonly string[],
     inLife: (run: () => void) => void,
   ): void {
     this.mayCrash("append");
-    const records = effect.records.map((record) => ({ ...record, json: JSON.stringify(record) }));
+    this.listener.recorded(effect.records);
+    const records = effect.records.map((record, index) => ({ ...record, json: texts[index] ?? "" }));
     const snapshot = JSON.stringify(effect.durable);
     const finished = (ok: boolean): void => {
       if (effect.token !== null) this.site?.emit({ type: "append-finished", token: effect.token, ok });
