@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, mkdirSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { loadSiteKey } from "../src/access/site-key.ts";
 import { signEd25519 } from "../src/access/sshsig.ts";
@@ -33,7 +33,7 @@ import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
-import { lockData, socketOn, unlessReadOnly } from "./read-only-card.ts";
+import { lockData, makeData, socketOn, unlessFirst, unlessReadOnly } from "./read-only-card.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -76,12 +76,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   // What can be refused is refused before anything is made.
   const trust = loadTrust(config, verifier);
-  // Two may start at the same moment: there already is as good as made.
-  mkdirSync(config.data, { recursive: true });
+  makeData(config.data);
   const lock = lockData(config.data);
   if (lock === null)
     throw new StartRefused(`another controller runs on ${config.data}; stop it, or use another data folder`);
-  const siteKey = loadSiteKey(join(config.data, "site.key"), `${config.plan.fleet}/${config.plan.site}`);
+  const { data, plan } = config;
+  const keyFile = join(data, "site.key");
+  const siteKey = unlessFirst(data, () => loadSiteKey(keyFile, `${plan.fleet}/${plan.site}`));
   log({ level: "info", code: siteKey.fresh ? "key.made" : "key.loaded", key: siteKey.publicLine });
 
   let site: Site | null = null;

@@ -1,6 +1,7 @@
 import { accessSync, closeSync, constants, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../src/disk/make-folder.ts";
 import { lockFile, tryLock } from "../src/linux/flock.ts";
 import type { LogLine } from "../src/site/edges.ts";
 import { StartRefused } from "./start-refused.ts";
@@ -26,6 +27,14 @@ export function lockData(data: string): Lock | null {
   }
 }
 
+export function makeData(data: string): void {
+  try {
+    makeFolder(data);
+  } catch (error) {
+    throw new StartRefused(`data: ${data} cannot be made (${codeOf(error)}); choose another folder`);
+  }
+}
+
 /** The file that an earlier start made, or the folder: a lock needs no right to write. */
 function lockUnwritten(data: string): Lock | null {
   const fd = openEither(join(data, "lock"), data);
@@ -39,6 +48,16 @@ function openEither(file: string, folder: string): number {
     return openSync(file, constants.O_RDONLY);
   } catch {
     return openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  }
+}
+
+/** Without its key a site is nobody: a first start writes it, or is refused. */
+export function unlessFirst<T>(data: string, loadKey: () => T): T {
+  try {
+    return loadKey();
+  } catch (error) {
+    if (codeOf(error) !== "EROFS") throw error;
+    throw new StartRefused(`${data} has no key of the site and is read-only; is its partition mounted?`);
   }
 }
 

@@ -26,7 +26,7 @@ export interface CollectorOptions {
   /** Fingerprint of a site's key; null when it is not known. */
   readonly keyOf: (site: string) => string | null;
   /** A list of sites is believed: what no site of it says is not stored. */
-  readonly onlyKnown?: boolean;
+  readonly onlyKnown?: () => boolean;
   /** Signs with the receiver's key. */
   readonly sign: (message: Uint8Array, namespace: string) => Promise<Uint8Array>;
   /** The operator whose key that is. */
@@ -186,13 +186,13 @@ export class Collector {
 
   /** Anybody who may publish can invent names of sites: each would have a folder, and in it what they like. */
   private isStranger(name: string): boolean {
-    const { sites, keyOf, onlyKnown = false, log, fleet } = this.options;
+    const { sites, keyOf, onlyKnown = () => false, log, fleet } = this.options;
     if (sites?.includes(name) === true || keyOf(name) !== null) return false;
     const unverified = this.sites.filter(({ verified }) => verified === null).length;
-    if (!onlyKnown && unverified < UNVERIFIED_LIMIT) return false;
+    if (!onlyKnown() && unverified < UNVERIFIED_LIMIT) return false;
     if (this.strangers++ % 1_000 === 0)
       log(
-        onlyKnown
+        onlyKnown()
           ? `${fleet}/${name} is not in the list of sites and is not collected: towpath trust site, or --site ${name}`
           : `${fleet}/${name}: ${UNVERIFIED_LIMIT} sites without a known key are collected, no more: name it with --site`,
       );
@@ -219,7 +219,7 @@ export class Collector {
         fleet,
         site: name,
         folder,
-        key: keyOf(name),
+        key: () => keyOf(name),
         memory: memoryOf(this.before?.sites[`${fleet}/${name}`]),
         room: (bytes) => this.takeRoom(bytes),
         tell: (event) => hooks.tell(event),

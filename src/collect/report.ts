@@ -106,7 +106,7 @@ function isRecent(at: number | null, nowMs: number): boolean {
 
 /** Whether what comes in the name of a site is its own. */
 function doubtsOf(where: string, site: SiteStatus, nowMs: number): Problem[] {
-  const key = `towpath trust site ${where.split("/")[1]}, sign and push the list, then restart the collector`;
+  const key = `towpath trust site ${where.split("/")[1]}, sign and push the list; a running collector reads it by itself`;
   if (site.verified === null)
     return [{ where, what: "unverified", why: "no key is known for it: anybody could speak in its name", todo: key }];
   if (!isRecent(site.forgedAt, nowMs)) return [];

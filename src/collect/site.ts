@@ -25,8 +25,8 @@ export interface SiteOptions {
   readonly fleet: string;
   readonly site: string;
   readonly folder: Folder;
-  /** Fingerprint of the site's key; null when it is not known. */
-  readonly key: string | null;
+  /** Fingerprint of the site's key, which may become known later; null when it is not. */
+  readonly key: () => string | null;
   /** What was known of it when the service ended. */
   readonly memory: SiteMemory | null;
   readonly room: (bytes: number) => boolean;
@@ -50,8 +50,6 @@ export class CollectedSite {
   readonly asking: Asking;
   readonly backoffs: Backoffs;
   readonly boots = new NamedBoots();
-  /** Null: no key is known, so nothing it says can be checked. */
-  readonly verified: boolean | null;
   storage: { readonly state: "ok" | "degraded"; readonly detail: string } | null;
   /** Of the trust document that the site has. */
   epoch: number | null = null;
@@ -71,12 +69,11 @@ export class CollectedSite {
   private readonly doubted = new Set<string>();
 
   constructor(options: SiteOptions, nowMs: number) {
-    const { fleet, site, folder, key, memory, room } = options;
+    const { fleet, site, folder, memory, room } = options;
     this.options = options;
     this.fleet = fleet;
     this.site = site;
     this.root = siteRoot(fleet, site);
-    this.verified = key === null ? null : true;
     this.presence = new SitePresence(memory?.presence ?? { online: null, since: null, heard: null });
     this.storage = memory?.storage ?? null;
     this.forged = memory?.forged ?? 0;
@@ -100,6 +97,11 @@ export class CollectedSite {
       log: options.log,
       onPiece: (console, way, chunk) => this.asking.onPiece(console, way, chunk, this.nowMs),
     });
+  }
+
+  /** Null: no key is known, so nothing it says can be checked. */
+  get verified(): true | null {
+    return this.options.key() === null ? null : true;
   }
 
   private nowMs = 0;
@@ -189,7 +191,7 @@ export class CollectedSite {
   }
 
   private onStatement(name: "up/birth" | "up/state" | "up/reply", message: Message, nowMs: number): void {
-    const statement = decodeStatement(message, this.options.key);
+    const statement = decodeStatement(message, this.options.key());
     if (statement?.verified === false) return this.onForged(name);
     if (statement === null) return;
     if (statement.verified === null && !this.unverifiedSaid) {

@@ -4,7 +4,6 @@ import {
   fdatasyncSync,
   fstatSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -12,6 +11,7 @@ import {
   rmSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 import { fillSlowly, keepReserve, shrinkReserve, syncFolder, writeFully, ZEROS } from "./room.ts";
 
 /** The few things that a ring of segments needs of a disk. Paths are names inside one folder. All but `later` block. */
@@ -114,7 +114,7 @@ const UNFINISHED = ".new";
 
 /** What an earlier life left half made goes. A card that cannot be written now is still read. */
 function prepareFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   try {
     for (const name of readdirSync(folder).filter((one) => one.endsWith(UNFINISHED))) rmSync(join(folder, name));
   } catch {

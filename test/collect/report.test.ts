@@ -112,7 +112,7 @@ describe("the status of what is collected", () => {
     const renumbered = { at: NOW - MINUTE, had: 10, next: 4 };
     expect(said(file({ renumbered }))[0]).toContain("went back from #9 to #3");
     const remedies = problemsOf(file({ verified: null }), NORMAL).map(({ todo }) => todo);
-    expect(remedies[0]).toContain("restart the collector");
+    expect(remedies[0]).toContain("a running collector reads it by itself");
   });
 
   it("says whose files the disk does not give, and that nothing of it is stored", () => {

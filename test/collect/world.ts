@@ -79,7 +79,7 @@ export class World {
         stop: async () => Promise.resolve(),
       },
       keyOf: (site) => (site === "one" ? key : null),
-      onlyKnown: this.onlyKnown,
+      onlyKnown: () => this.onlyKnown,
       sign: signer.sign,
       by: "vault",
       newId: ulid,

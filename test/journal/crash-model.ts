@@ -324,7 +324,9 @@ export class CrashStory {
       const first = range?.first ?? 0;
       const sum = synced.offset[track];
       this.tally.syncedBytes += Math.max(0, sum - first);
-      const excused = unowned[track].some(([from, to]) => next >= from && to >= sum);
+      // Several lives may have left it, each a stretch.
+      const mayGo = unionOf(unowned[track]);
+      const excused = mayGo.some(([from, to]) => next >= from && to >= sum);
       if (next < sum && !excused) this.lost(`${track} at ${next}, synced ${sum} (boot ${boot})`);
       let covered = first;
       for (const { offset, data } of range?.pieces ?? []) {
@@ -333,10 +335,7 @@ export class CrashStory {
           if (byte !== byteAt(boot, index, offset + at)) return this.wrong(`${track}: byte at ${offset + at}`);
         const missing = declaredIn(range?.gaps ?? [], covered, offset);
         if (missing !== offset - covered) this.undeclared(`${track}: ${covered} to ${offset}, declared ${missing}`);
-        const promised = unowned[track].reduce(
-          (most, [from, to]) => (covered >= from ? Math.max(most, to) : most),
-          covered,
-        );
+        const promised = mayGo.reduce((most, [from, to]) => (covered >= from ? Math.max(most, to) : most), covered);
         const kept = offset > promised && promised < sum && !this.wasGivenUp(store, boot, track, covered);
         if (kept) this.lost(`${track}: ${promised} to ${offset} was synced (boot ${boot})`);
         covered = offset + data.length;

@@ -59,6 +59,14 @@ describe.skipIf(why !== null)("a controller that starts on a read-only card", ()
     expect(readFileSync(join(site.data, "config.last-good.json"), "utf8")).toBe(lastGood);
   });
 
+  it("is refused where the site has no key yet: nothing of it may be mounted there", async () => {
+    const site = await siteOnCard();
+    mount("-o", "remount,ro", site.data);
+    const { code, err } = await towpath(["controller", "--config", site.config]);
+    expect(code).toBe(2);
+    expect(err).toContain("is its partition mounted?");
+  });
+
   it("is refused a second time, as on any card", async () => {
     const site = await siteOnCard();
     await end(await startController(site.config));
