@@ -72,6 +72,9 @@ export class Operators {
     const id = this.id();
     this.wishes.set(id, made);
     this.send(by, { kind: "select", id, verb, target, args: made.args });
+    // What is locked is what somebody else wants next.
+    if (verb === "lock" && !this.calm)
+      this.time.after(this.random.between(20_000, 200_000), () => this.wish({ verb: "cycle", target }));
     return id;
   }
 
@@ -79,7 +82,8 @@ export class Operators {
     const forMs = this.random.between(1_000, 120_000);
     return {
       ...(verb === "cycle" && this.random.chance(0.7) && { from: "any" }),
-      ...((verb === "off" || verb === "lock") && this.random.chance(0.4) && { forMs }),
+      ...(verb === "off" && this.random.chance(0.4) && { forMs }),
+      ...(verb === "lock" && this.random.chance(0.5) && { forMs: 10 * forMs }),
       ...(this.random.chance(0.2) && { partial: true }),
       ...(by === "ada" && this.random.chance(0.3) && { override: ["min-time", "rate"], reason: "sim" }),
       ...(this.random.chance(0.1) && { withoutRecord: true }),

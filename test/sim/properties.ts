@@ -1,9 +1,11 @@
+import type { LedgerRecord } from "../../src/core/ledger.ts";
 import { NONCE_TTL_MS } from "../../src/core/selection.ts";
 import type { Operators, Order } from "./operators.ts";
 import { PLAN } from "./plan.ts";
+import { Tags } from "./tags.ts";
 import type { Edge, World } from "./world.ts";
 
-/** What must hold, judged from outside: by the edges of the relays and by what the site answered. */
+/** What must hold, judged from outside: by the edges of the relays, what the site answered, and what it wrote down. */
 
 /** Sync deadline, edges, delays and their answers. */
 const SLACK_MS = 12_000;
@@ -17,7 +19,6 @@ interface Said {
   readonly verdict?: string;
   readonly durability?: string;
   readonly locked?: readonly string[];
-  readonly forMs?: number | null;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly epoch?: number;
 }
@@ -27,12 +28,9 @@ export class Properties {
   readonly accepted = new Map<string, number>();
   /** Went ahead without the card: a crash may make the site forget them (design, section 5 item 8). */
   readonly forgettable = new Set<string>();
-  /** When a lock without an end was confirmed, by outlet. */
-  private readonly locks = new Map<string, number>();
+  private readonly tags = new Tags((text) => this.problem(text));
   private readonly nonces = new Map<string, string>();
   private readonly restored = new Set<string>();
-  private readonly locked = new Set<string>();
-  private readonly lockers = new Map<string, string>();
   private readonly edgesOf = new Map<string, Edge[]>();
   private revoked = false;
   private readonly world: World;
@@ -57,22 +55,8 @@ export class Properties {
       if (!this.forgettable.has(reply.id)) this.problem(`decided twice: ${reply.id} ${reply.code}`);
     if (reply.phase !== "result") return;
     if (reply.verdict === "verified" && order !== undefined) this.onVerified(order, Object.keys(reply.facts ?? {}));
-    // A stored answer that is given again is no second lock.
-    if (reply.locked !== undefined && !this.locked.has(reply.id))
-      for (const outlet of reply.locked) this.onLocked(outlet, reply);
-    this.locked.add(reply.id);
+    if (reply.locked !== undefined && !this.forgettable.has(reply.id)) this.tags.confirmed(reply.id);
     if (order === undefined && reply.epoch === 2) this.revoked = true;
-  }
-
-  /** Only a lock without an end, and safely recorded, is one that must hold from here on. */
-  private onLocked(outlet: string, { id, forMs, durability }: Said): void {
-    const by = this.operators.orders.get(id)?.by ?? "";
-    const before = this.locks.has(outlet) ? this.lockers.get(outlet) : undefined;
-    if (before !== undefined && before !== by && !this.everAsked("unlock", outlet))
-      this.problem(`a tag of ${by} over that of ${before}: ${outlet}`);
-    this.lockers.set(outlet, by);
-    if (forMs === null && durability !== "memory") this.locks.set(outlet, this.world.time.nowMs);
-    else this.locks.delete(outlet);
   }
 
   private onAccepted({ id }: Said, order: Order | undefined): void {
@@ -104,6 +88,12 @@ export class Properties {
     }
   }
 
+  // --- records -------------------------------------------------------------------------------------------------
+
+  recorded(records: readonly LedgerRecord[]): void {
+    for (const record of records) this.tags.recorded(record, this.world.time.nowMs);
+  }
+
   // --- edges ---------------------------------------------------------------------------------------------------
 
   moved(edge: Edge): void {
@@ -113,6 +103,7 @@ export class Properties {
     // An owed on is paid again when a reset let the relay go in between.
     const released = this.world.hardware.releases.some((at) => before !== undefined && at >= before.atMs);
     if (before !== undefined && !(released && edge.power === "on")) this.problem(`moved twice: ${said}`);
+    if (this.tags.wasUnder(edge.id, edge.outlet)) this.problem(`a locked outlet moved: ${said}`);
     if (/^restore-/.test(edge.id)) this.checkRestore(edge, said);
     else if (/^ladder-/.test(edge.id)) this.checkLadder(edge, said);
     else this.checkOrder(edge, said);
@@ -154,15 +145,6 @@ export class Properties {
     if (edge.atMs - selected > NONCE_TTL_MS + SLACK_MS) this.problem(`moved late: ${said}, selected at ${selected}`);
     if (edge.outlet === "a4" && order.verb === "off" && order.forMs === undefined)
       this.problem(`the own path was switched off for good: ${said}`);
-    if (this.lockedBefore(edge)) this.problem(`a locked outlet moved: ${said}`);
-  }
-
-  /** Where nobody ever asked to unlock it: whose word arrived first could not be told from here. */
-  private lockedBefore(edge: Edge): boolean {
-    const locked = this.locks.get(edge.outlet);
-    const accepted = this.accepted.get(edge.id);
-    if (locked === undefined || accepted === undefined || accepted <= locked) return false;
-    return !this.everAsked("unlock", edge.outlet);
   }
 
   private checkOn(edge: Edge, mine: readonly Edge[], said: string): void {

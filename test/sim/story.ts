@@ -77,7 +77,10 @@ class Story {
       moved: (edge) => properties?.moved(edge),
       worked: () => properties?.always(),
       arrived: (payload, retained) => evidence.arrived(payload, retained),
-      recorded: (records) => evidence.recorded(records),
+      recorded: (records) => {
+        evidence.recorded(records);
+        properties?.recorded(records);
+      },
     });
     properties = new Properties(this.world, this.operators);
     this.properties = properties;
