@@ -96,6 +96,13 @@ export class Operators {
 
   heard(reply: { id: string; phase: string; nonce?: string; epoch?: number; code?: string }): void {
     if (reply.phase === "result" || reply.phase === "rejected") this.answered.add(reply.id);
+    const order = this.orders.get(reply.id);
+    // Whoever hears that it was interrupted tries once more, or wants it back.
+    if (reply.code === "power.interrupted" && order !== undefined && !this.calm && this.random.chance(0.7)) {
+      const { by, target } = order;
+      const verb = this.random.pick(["on", "off"]);
+      this.time.after(this.random.between(500, 30_000), () => this.wish({ by, verb, target, args: {} }));
+    }
     if (reply.phase !== "selected" || reply.nonce === undefined || this.selectedAt.has(reply.nonce)) return;
     const wish = this.wishes.get(reply.id);
     if (wish === undefined) return;

@@ -1,8 +1,9 @@
-import type { LedgerRecord } from "../../src/core/ledger.ts";
+import type { Intent, LedgerRecord } from "../../src/core/ledger.ts";
 import { NONCE_TTL_MS } from "../../src/core/selection.ts";
 import type { Operators, Order } from "./operators.ts";
 import { PLAN } from "./plan.ts";
 import { Tags } from "./tags.ts";
+import { Waits } from "./waits.ts";
 import type { Edge, World } from "./world.ts";
 
 /** What must hold, judged from outside: by the edges of the relays, what the site answered, and what it wrote down. */
@@ -29,7 +30,10 @@ export class Properties {
   /** Went ahead without the card: a crash may make the site forget them (design, section 5 item 8). */
   readonly forgettable = new Set<string>();
   private readonly tags = new Tags((text) => this.problem(text));
+  private readonly waits: Waits;
   private readonly nonces = new Map<string, string>();
+  /** In which life of the program its intent was recorded, by command. */
+  private readonly decidedIn = new Map<string, number>();
   private readonly restored = new Set<string>();
   private readonly edgesOf = new Map<string, Edge[]>();
   private revoked = false;
@@ -39,6 +43,7 @@ export class Properties {
   constructor(world: World, operators: Operators) {
     this.world = world;
     this.operators = operators;
+    this.waits = new Waits(world.boot, world.edges, (id) => this.accepted.has(id) && !this.forgettable.has(id));
   }
 
   problem(text: string): void {
@@ -65,7 +70,9 @@ export class Properties {
       if (!/^(restore|ladder)-/.test(id)) this.problem(`accepted what no operator ordered: ${id}`);
       return;
     }
-    if (this.revoked && order.by === "olaf") this.problem(`accepted from a revoked operator: ${id}`);
+    // What was decided before, in a life that crashed, is owed; asked again, the site tells what it then had stored.
+    const owed = this.decidedIn.get(id) !== this.world.life;
+    if (this.revoked && order.by === "olaf" && !owed) this.problem(`accepted from a revoked operator: ${id}`);
     const before = this.nonces.get(order.nonce);
     if (before !== undefined && before !== id) this.problem(`one nonce, two orders: ${before} and ${id}`);
     this.nonces.set(order.nonce, id);
@@ -91,7 +98,16 @@ export class Properties {
   // --- records -------------------------------------------------------------------------------------------------
 
   recorded(records: readonly LedgerRecord[]): void {
-    for (const record of records) this.tags.recorded(record, this.world.time.nowMs);
+    for (const record of records) {
+      this.tags.recorded(record, this.world.time.nowMs);
+      this.waits.recorded(record, this.world.time.nowMs);
+      if (record.kind === "intent") this.onDecided(record.intent);
+    }
+  }
+
+  private onDecided({ id, by }: Intent): void {
+    this.decidedIn.set(id, this.world.life);
+    if (this.revoked && by === "olaf") this.problem(`decided for a revoked operator: ${id}`);
   }
 
   // --- edges ---------------------------------------------------------------------------------------------------
@@ -156,9 +172,11 @@ export class Properties {
     // Where it was on since, a reset let its relay go, and the owed on is paid.
     const since = this.lastEdge(edge.outlet, "on");
     const dark = off !== undefined && (since === undefined || since.atMs <= off.atMs);
-    if (dark && off.id !== edge.id && order?.verb === "on" && !this.mayHurry(order)) {
+    if (order?.verb === "on" && !this.mayHurry(order)) {
       const wait = PLAN.outlets[edge.outlet]?.minOffMs ?? 0;
-      if (edge.atMs - off.atMs < wait) this.problem(`on before its minimum off time: ${said}`);
+      if (dark && off.id !== edge.id && edge.atMs - off.atMs < wait)
+        this.problem(`on before its minimum off time: ${said}`);
+      this.checkAfterStart(edge, said);
     }
     this.checkOverlap(edge, mine, said);
   }
@@ -187,11 +205,18 @@ export class Properties {
     const on = this.lastEdge(edge.outlet, "on");
     if (on !== undefined && on.id !== edge.id && edge.atMs - on.atMs < outlet.minOnMs)
       this.problem(`off before its minimum on time: ${said}`);
+    this.checkAfterStart(edge, said);
     const cuts = this.world.edges.filter(
       (one) => one.outlet === edge.outlet && one.power === "off" && edge.atMs - one.atMs < outlet.rate.perMs,
     );
     const forgotten = cuts.some((one) => this.forgettable.has(one.id) || this.hurried(one.id));
     if (!forgotten && cuts.length > outlet.rate.max) this.problem(`switched too often: ${said}`);
+  }
+
+  private checkAfterStart(edge: Edge, said: string): void {
+    const decidedSince = this.decidedIn.get(edge.id) === edge.life;
+    if (decidedSince && !this.world.hardware.everTroubled.has(edge.outlet) && this.waits.tooSoon(edge))
+      this.problem(`before its minimum time, counted from the start: ${said}`);
   }
 
   private everAsked(verb: string, outlet: string): boolean {
