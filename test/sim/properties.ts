@@ -36,6 +36,7 @@ export class Properties {
   private readonly decidedIn = new Map<string, number>();
   private readonly restored = new Set<string>();
   private readonly edgesOf = new Map<string, Edge[]>();
+  private readonly asked = new Set<string>();
   private revoked = false;
   private readonly world: World;
   private readonly operators: Operators;
@@ -111,6 +112,13 @@ export class Properties {
   }
 
   // --- edges ---------------------------------------------------------------------------------------------------
+
+  /** A relay that does not follow is a failure, and nothing to try again: it may be the contact that welds. */
+  driven({ id, outlet, power, life }: Edge): void {
+    const edge = `${outlet} ${power} by ${id}`;
+    if (this.asked.has(`${edge} ${life}`)) this.problem(`driven again: ${edge}`);
+    this.asked.add(`${edge} ${life}`);
+  }
 
   moved(edge: Edge): void {
     const said = `${edge.outlet} ${edge.power} by ${edge.id}`;

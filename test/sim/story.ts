@@ -75,6 +75,7 @@ class Story {
     this.world = new World(time, random, faults, {
       published: (message) => this.onPublish(message),
       moved: (edge) => properties?.moved(edge),
+      driven: (edge) => properties?.driven(edge),
       worked: () => properties?.always(),
       arrived: (payload, retained) => evidence.arrived(payload, retained),
       recorded: (records) => {
