@@ -6,6 +6,7 @@ const STEPS = [
   ["lint", ["npx", "biome", "check", "--error-on-warnings", "."]],
   ["unused", ["npx", "knip"]],
   ["fast tests", ["npx", "vitest", "run", "--project", "fast"]],
+  ["every branch of the power core", ["npm", "run", "--silent", "coverage"]],
   ["seeded worlds", ["npx", "vitest", "run", "--project", "stories"]],
   ["5,000 seeds", ["node", "test/run.mjs", "./sim/main.ts", "--seeds", "5000"]],
   ["scenarios", ["node", ".ci/scenarios.mjs"]],

@@ -36,7 +36,7 @@ function next(before: Mismatch, disagreeing: boolean | null, nowMs: number): Mis
 function disagrees(state: SiteState, name: string): boolean | null {
   const outlet = state.plan.outlets[name];
   if (outlet === undefined || busyWith(state, name) !== null) return null;
-  const driven = drivenPower(state, outlet);
+  const driven = drivenPower(state, name);
   const observed = observedFact(state, outlet).value;
   return driven === "unknown" || observed === "unknown" ? null : driven !== observed;
 }
@@ -45,7 +45,7 @@ function tell(turn: Turn, name: string, raised: boolean): void {
   const outlet = turn.state.plan.outlets[name];
   if (outlet === undefined) return;
   const { value, source } = observedFact(turn.state, outlet);
-  const detail = `driven ${drivenPower(turn.state, outlet)}, observed ${value} (${source})`;
+  const detail = `driven ${drivenPower(turn.state, name)}, observed ${value} (${source})`;
   turn.append([{ kind: "alarm", code: "fact.disagrees", outlet: name, state: raised ? "raised" : "cleared", detail }], {
     sync: false,
   });

@@ -4,7 +4,7 @@ import { interlockRefusal } from "./interlock.ts";
 import { memoryOf } from "./ledger.ts";
 import { lockOf, lockText } from "./locks.ts";
 import type { OperateVerb, PowerArgs } from "./messages.ts";
-import { branchOf, deviceNamed, devicesFedBy, outletNamed, type SitePlan } from "./plan.ts";
+import { branchOf, devicesFedBy, devicesNamed, type OutletPlan, outletsNamed, type SitePlan } from "./plan.ts";
 import { overRate } from "./rate.ts";
 import type { SiteState } from "./state.ts";
 import type { Target } from "./target.ts";
@@ -119,8 +119,7 @@ function returns(ask: Pick<Ask, "verb" | "args">): boolean {
 
 function expectedFacts(state: SiteState, ask: Ask): Refusal | null {
   for (const [name, expected] of Object.entries(ask.args.expect ?? {})) {
-    const outlet = outletNamed(state.plan, name);
-    const driven = outlet ? drivenPower(state, outlet) : "unknown";
+    const driven = drivenPower(state, name);
     if (driven !== expected) return { code: "facts.changed", detail: `${name} is ${driven}, expected ${expected}` };
   }
   return null;
@@ -144,26 +143,21 @@ function inExecution(state: SiteState, ask: Ask): Refusal | null {
 
 function alreadyOff(state: SiteState, ask: Ask): Refusal | null {
   if (ask.verb !== "cycle" || ask.args.from === "any") return null;
-  const anyOn = ask.outlets.some((name) => {
-    const outlet = outletNamed(state.plan, name);
-    return outlet !== undefined && drivenPower(state, outlet) !== "off";
-  });
+  const anyOn = ask.outlets.some((name) => drivenPower(state, name) !== "off");
   return anyOn ? null : { code: "outlet.not-on", detail: ask.outlets.join(", ") };
 }
 
 function minimumTimes(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
   if (ask.args.override?.includes("min-time")) return null;
-  for (const name of ask.outlets) {
-    const outlet = outletNamed(state.plan, name);
-    if (outlet === undefined) continue;
-    const memory = memoryOf(state.durable, name);
-    const driven = drivenPower(state, outlet);
-    if (cuts(ask) && driven !== "off" && memory.lastOnMs !== null) {
-      const left = memory.lastOnMs + outlet.minOnMs - nowMs;
+  for (const { name, minOnMs, minOffMs } of outletsNamed(state.plan, ask.outlets)) {
+    const { lastOnMs, lastOffMs } = memoryOf(state.durable, name);
+    const driven = drivenPower(state, name);
+    if (cuts(ask) && driven !== "off" && lastOnMs !== null) {
+      const left = lastOnMs + minOnMs - nowMs;
       if (left > 0) return { code: "outlet.min-on", detail: name, retryAfterMs: Math.ceil(left) };
     }
-    if (ask.verb === "on" && driven !== "on" && memory.lastOffMs !== null) {
-      const left = memory.lastOffMs + outlet.minOffMs - nowMs;
+    if (ask.verb === "on" && driven !== "on" && lastOffMs !== null) {
+      const left = lastOffMs + minOffMs - nowMs;
       if (left > 0) return { code: "outlet.min-off", detail: name, retryAfterMs: Math.ceil(left) };
     }
   }
@@ -173,9 +167,7 @@ function minimumTimes(state: SiteState, ask: Ask, nowMs: number): Refusal | null
 /** Only what takes power away counts: a site must never be left dark because it was switched on too often. */
 function rate(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
   if (!cuts(ask) || ask.args.override?.includes("rate")) return null;
-  for (const name of ask.outlets) {
-    const limit = outletNamed(state.plan, name)?.rate;
-    if (limit === undefined) continue;
+  for (const { name, rate: limit } of outletsNamed(state.plan, ask.outlets)) {
     const over = overRate(memoryOf(state.durable, name).cutsMs, limit, nowMs);
     if (over !== null) return { code: "outlet.rate", detail: `${name}: ${over.said}`, retryAfterMs: over.retryAfterMs };
   }
@@ -184,21 +176,35 @@ function rate(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
 
 function ownBranch(state: SiteState, ask: Ask): Refusal | null {
   if (!cuts(ask)) return null;
-  const own = ask.outlets.filter((outlet) => ["controller", "path"].includes(branchOf(state.plan, [outlet])));
+  const own = outletsNamed(state.plan, ask.outlets).filter(({ name }) => isOwn(state.plan, [name]));
   if (own.length === 0) return null;
-  if (!returns(ask)) return { code: "branch.own", detail: `${own.join(", ")}: off without --for` };
-  const open = own.filter((name) => outletNamed(state.plan, name)?.contact !== "nc");
-  return open.length === 0 ? null : { code: "branch.own", detail: `${open.join(", ")}: not on an NC contact` };
+  if (!returns(ask)) return { code: "branch.own", detail: `${names(own)}: off without --for` };
+  const open = own.filter(({ contact }) => contact !== "nc");
+  return open.length === 0 ? null : { code: "branch.own", detail: `${names(open)}: not on an NC contact` };
+}
+
+function isOwn(plan: SitePlan, outlets: readonly string[]): boolean {
+  const branch = branchOf(plan, outlets);
+  return branch === "controller" || branch === "path";
+}
+
+function names(outlets: readonly OutletPlan[]): string {
+  return outlets.map(({ name }) => name).join(", ");
+}
+
+/** Devices that the command names, not those that its outlets feed besides. */
+export function namedDevices(ask: Pick<Ask, "targets">): string[] {
+  return ask.targets.flatMap(({ device }) => device ?? []);
 }
 
 /** What comes first is on, or goes on with the same command. */
 function dependency(state: SiteState, ask: Ask): Refusal | null {
   if (ask.verb !== "on") return null;
-  for (const { device } of ask.targets) {
-    for (const first of (device && deviceNamed(state.plan, device)?.after) || []) {
-      const outlets = deviceNamed(state.plan, first)?.outlets ?? [];
-      const dark = outlets.length > 0 && outlets.every((name) => isOff(state, name) && !ask.outlets.includes(name));
-      if (dark) return { code: "dependency.off", detail: `${device} comes after ${first}, which is off` };
+  const stays = (name: string) => drivenPower(state, name) === "off" && !ask.outlets.includes(name);
+  for (const device of devicesNamed(state.plan, namedDevices(ask))) {
+    for (const { name: first, outlets } of devicesNamed(state.plan, device.after)) {
+      const dark = outlets.length > 0 && outlets.every(stays);
+      if (dark) return { code: "dependency.off", detail: `${device.name} comes after ${first}, which is off` };
     }
   }
   return null;
@@ -208,16 +214,9 @@ function interlock(state: SiteState, ask: Ask): Refusal | null {
   return returns(ask) ? interlockRefusal(state, ask.outlets) : null;
 }
 
-function isOff(state: SiteState, name: string): boolean {
-  const outlet = outletNamed(state.plan, name);
-  return outlet !== undefined && drivenPower(state, outlet) === "off";
-}
-
 /** Whether the command may go ahead when the card does not take the record (design, section 5 item 8). */
 export function mayForget(plan: SitePlan, ask: Ask): boolean {
   if (ask.verb === "on") return true;
-  const allNc = ask.outlets.every((name) => outletNamed(plan, name)?.contact === "nc");
-  if (ask.verb === "cycle" && allNc) return true;
-  const own = branchOf(plan, ask.outlets);
-  return ask.args.withoutRecord === true && own !== "controller" && own !== "path";
+  if (ask.verb === "cycle" && outletsNamed(plan, ask.outlets).every(({ contact }) => contact === "nc")) return true;
+  return ask.args.withoutRecord === true && !isOwn(plan, ask.outlets);
 }

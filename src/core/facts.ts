@@ -1,6 +1,6 @@
 import { memoryOf } from "./ledger.ts";
 import type { Fact, OutletFacts } from "./messages.ts";
-import { deviceNamed, devicesFedBy, energisedFor, type OutletPlan, powerOf, type Switch } from "./plan.ts";
+import { devicesFedBy, devicesNamed, type OutletPlan, outletNamed, powerOf, type Switch } from "./plan.ts";
 import type { SiteState } from "./state.ts";
 
 /**
@@ -8,33 +8,32 @@ import type { SiteState } from "./state.ts";
  * address that answers).
  */
 
-export function drivenPower(state: SiteState, outlet: OutletPlan): Switch | "unknown" {
-  const line = state.lines[outlet.relay];
-  return line === undefined ? "unknown" : powerOf(outlet.contact, line.value);
+export function drivenPower(state: SiteState, name: string): Switch | "unknown" {
+  return factOf(state, name, drivenFact).value;
 }
 
 export function observedPower(state: SiteState, name: string): Switch | "unknown" {
-  const outlet = state.plan.outlets[name];
-  return outlet === undefined ? "unknown" : observedFact(state, outlet).value;
-}
-
-export function relayLevel(outlet: OutletPlan, power: Switch): boolean {
-  return energisedFor(outlet.contact, power);
+  return factOf(state, name, observedFact).value;
 }
 
 export function factsOf(state: SiteState, name: string): OutletFacts {
-  const outlet = state.plan.outlets[name];
-  const none: Fact = { value: "unknown", atMs: null, source: "none" };
-  if (outlet === undefined) return { commanded: none, driven: none, observed: none };
-  const memory = memoryOf(state.durable, name);
-  const line = state.lines[outlet.relay];
+  const { commanded, commandedAtMs } = memoryOf(state.durable, name);
   return {
-    commanded: { value: memory.commanded, atMs: memory.commandedAtMs, source: "ledger" },
-    driven: line
-      ? { value: powerOf(outlet.contact, line.value), atMs: line.atMs, source: `relay ${outlet.relay}` }
-      : none,
-    observed: observedFact(state, outlet),
+    commanded: { value: commanded, atMs: commandedAtMs, source: "ledger" },
+    driven: factOf(state, name, drivenFact),
+    observed: factOf(state, name, observedFact),
   };
+}
+
+/** Of an outlet that the config does not have, nothing is known. */
+function factOf(state: SiteState, name: string, fact: (state: SiteState, outlet: OutletPlan) => Fact): Fact {
+  const outlet = outletNamed(state.plan, name);
+  return outlet === undefined ? NOTHING : fact(state, outlet);
+}
+
+function drivenFact(state: SiteState, { relay, contact }: OutletPlan): Fact {
+  const line = state.lines[relay];
+  return line ? { value: powerOf(contact, line.value), atMs: line.atMs, source: `relay ${relay}` } : NOTHING;
 }
 
 export function factsOfAll(state: SiteState, outlets: readonly string[]): Record<string, OutletFacts> {
@@ -67,16 +66,12 @@ export function observedFact(state: SiteState, outlet: OutletPlan): Fact {
 }
 
 /** A sign of life counts when it is younger than the last edge; after an off, when nothing else feeds the device. */
-function quietUntilMs(state: SiteState, outlet: OutletPlan): number {
-  const { lastOnMs, lastOffMs } = memoryOf(state.durable, outlet.name);
-  if (drivenPower(state, outlet) === "on") return lastOnMs ?? Number.NEGATIVE_INFINITY;
-  const fed = devicesFedBy(state.plan, [outlet.name]).some((device) =>
-    (deviceNamed(state.plan, device)?.outlets ?? []).some((name) => {
-      const other = state.plan.outlets[name];
-      return other !== undefined && drivenPower(state, other) !== "off";
-    }),
-  );
-  return fed ? Number.POSITIVE_INFINITY : (lastOffMs ?? 0) + LAST_WORDS_MS;
+function quietUntilMs(state: SiteState, { name }: OutletPlan): number {
+  const { lastOnMs, lastOffMs } = memoryOf(state.durable, name);
+  if (drivenPower(state, name) === "on") return lastOnMs ?? Number.NEGATIVE_INFINITY;
+  const feeds = devicesNamed(state.plan, devicesFedBy(state.plan, [name])).flatMap((device) => device.outlets);
+  if (feeds.some((feed) => drivenPower(state, feed) !== "off")) return Number.POSITIVE_INFINITY;
+  return (lastOffMs ?? 0) + LAST_WORDS_MS;
 }
 
 /** Wall time in ms, for telling ages to people who read this later; null while the site has none. */

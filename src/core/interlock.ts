@@ -1,6 +1,6 @@
 import type { Ask, Refusal } from "./checks.ts";
 import { busyWith, drivenPower, observedPower } from "./facts.ts";
-import { outletNamed, type SitePlan } from "./plan.ts";
+import type { SitePlan } from "./plan.ts";
 import type { SiteState } from "./state.ts";
 
 /** Outlets of which never two are on: a generator and the mains, two feeds of one bus. */
@@ -14,9 +14,7 @@ function rivalsOf(plan: SitePlan, outlet: string): string[] {
 
 /** What is not known to be off, or may go on by itself, counts as on. */
 function surelyOff(state: SiteState, name: string): boolean {
-  const outlet = outletNamed(state.plan, name);
-  if (outlet === undefined) return true;
-  return drivenPower(state, outlet) === "off" && observedPower(state, name) !== "on" && busyWith(state, name) === null;
+  return drivenPower(state, name) === "off" && observedPower(state, name) !== "on" && busyWith(state, name) === null;
 }
 
 /** For what ends with these outlets on. */

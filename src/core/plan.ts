@@ -97,6 +97,15 @@ export function deviceNamed(plan: SitePlan, name: string): DevicePlan | undefine
   return Object.hasOwn(plan.devices, name) ? plan.devices[name] : undefined;
 }
 
+/** In the order of the names; one that left the config stands for nothing. */
+export function outletsNamed(plan: SitePlan, names: readonly string[]): OutletPlan[] {
+  return names.flatMap((name) => outletNamed(plan, name) ?? []);
+}
+
+export function devicesNamed(plan: SitePlan, names: readonly string[]): DevicePlan[] {
+  return names.flatMap((name) => deviceNamed(plan, name) ?? []);
+}
+
 /** Devices that lose power entirely or in part when these outlets go off. */
 export function devicesFedBy(plan: SitePlan, outlets: readonly string[]): string[] {
   return Object.values(plan.devices)
@@ -123,14 +132,13 @@ export function branchOf(plan: SitePlan, outlets: readonly string[]): BranchKind
  */
 export function startRank(plan: SitePlan, outlet: string): number {
   const known = new Map<string, number>();
-  const depth = (device: string): number => {
-    const before = known.get(device);
+  const depth = ({ name, after }: DevicePlan): number => {
+    const before = known.get(name);
     if (before !== undefined) return before;
-    known.set(device, 0);
-    const after = deviceNamed(plan, device)?.after ?? [];
-    const found = Math.max(0, ...after.map((one) => 1 + depth(one)));
-    known.set(device, found);
+    known.set(name, 0);
+    const found = Math.max(0, ...devicesNamed(plan, after).map((first) => 1 + depth(first)));
+    known.set(name, found);
     return found;
   };
-  return Math.max(0, ...devicesFedBy(plan, [outlet]).map(depth));
+  return Math.max(0, ...devicesNamed(plan, devicesFedBy(plan, [outlet])).map(depth));
 }

@@ -16,7 +16,6 @@ import { drivenPower, factsOfAll } from "./facts.ts";
 import type { Intent } from "./ledger.ts";
 import { trustedWall } from "./locks.ts";
 import type { Command, Durability, Reply } from "./messages.ts";
-import { outletNamed } from "./plan.ts";
 import { type LeftOut, offTimeOf, previewOf, sequenceVerb } from "./preview.ts";
 import { refuse, type Sender, senderOf } from "./refusals.ts";
 import { beginSequence, runSequences } from "./running.ts";
@@ -39,7 +38,7 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
   const refused = (refusal: Refusal) => refuse(turn, sender, refusal, command.target);
   const who = identify(turn.state.trust, event.signers, event.signatures, command.by);
   if (!who.ok) return refused({ code: who.code, detail: "" });
-  const stale = newerEpoch(turn.state, command.epoch);
+  const stale = newerEpoch(who.identity, command.epoch);
   if (stale !== null) return refused(stale);
   const repeated = repeatedSelection(turn.state.selections, command.id, command.by, turn.nowMs);
   if (repeated !== null) return answerAgain(turn, event.via, repeated.reply);
@@ -48,14 +47,14 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
   if (!aimed.ok) return refused(aimed.refusal);
   const taken = takeOne(turn.state.selects, command.by, SELECTS, turn.nowMs);
   if (!taken.ok) return refused({ code: "select.too-many", detail: command.by, retryAfterMs: taken.waitMs });
-  const { ask, left } = partOf(turn.state, aimed.ask, turn.nowMs);
+  const { ask, left } = partOf(turn.state, aimed, turn.nowMs);
   const preview = previewOf(turn.state, ask, standingRefusal(turn.state, ask, turn.nowMs), left);
   const reply: Reply = {
     id: command.id,
     phase: "selected",
     nonce: event.entropy,
     expiresInMs: NONCE_TTL_MS,
-    epoch: turn.state.trust?.epoch ?? 0,
+    epoch: who.identity.epoch,
     preview,
   };
   const selection: Selection = {
@@ -75,22 +74,33 @@ export function onSelect(turn: Turn, event: Arrived, command: Select): void {
   answerRecorded(turn, event.via, reply, { kind: "selected", id, by, verb, target, nonce, signed }, { sync: false });
 }
 
-type Aimed = { ok: true; ask: Ask } | { ok: false; refusal: Refusal };
+/** The whole ask, and each of its targets by itself. */
+type Aimed = { ok: true; ask: Ask; parts: readonly Ask[] } | { ok: false; refusal: Refusal };
 
 function aim(state: SiteState, identity: Identity, command: Select, nowMs: number): Aimed {
   const refused = (code: Code, detail: string): Aimed => ({ ok: false, refusal: { code, detail } });
   const targets = parseTargets(command.target, state.plan.site);
   if (targets === null) return refused("target.unknown", command.target);
-  const resolved = targets.map((target) => resolveTarget(state.plan, target));
-  const outlets = [...new Set(resolved.flatMap((one) => one ?? []))];
-  const ask = { verb: command.verb, targets, outlets, args: command.args };
+  const { verb, args } = command;
+  const parts = targets.map((target): Ask => {
+    const outlets = resolveTarget(state.plan, target) ?? [];
+    return { verb, args, targets: [target], outlets };
+  });
+  const ask = together(parts, command);
+  // Whoever may not do it is not told either what there is.
   const denied = deniedFor(state, identity, ask, nowMs);
   if (denied !== null) return { ok: false, refusal: denied };
-  const missing = targets.find((_, index) => resolved[index] === null);
-  if (missing !== undefined) return refused("target.unknown", targetText([missing]));
-  const empty = targets.find((_, index) => resolved[index]?.length === 0);
-  if (empty !== undefined) return refused("target.no-outlets", targetText([empty]));
-  return { ok: true, ask };
+  for (const { targets: target, outlets } of parts) {
+    if (outlets.length > 0) continue;
+    const known = target.every((one) => resolveTarget(state.plan, one) !== null);
+    return refused(known ? "target.no-outlets" : "target.unknown", targetText(target));
+  }
+  return { ok: true, ask, parts };
+}
+
+function together(parts: readonly Ask[], { verb, args }: Pick<Ask, "verb" | "args">): Ask {
+  const targets = parts.flatMap((one) => one.targets);
+  return { verb, args, targets, outlets: [...new Set(parts.flatMap((one) => one.outlets))] };
 }
 
 /** What the operator's role does not allow, whatever the outlets say. */
@@ -101,26 +111,23 @@ function deniedFor(state: SiteState, identity: Identity, ask: Ask, nowMs: number
 }
 
 /** With `partial`, what is left of the ask when the targets that would be refused are taken out of it. */
-function partOf(state: SiteState, ask: Ask, nowMs: number): { ask: Ask; left: readonly LeftOut[] } {
-  if (ask.args.partial !== true || ask.targets.length === 1) return { ask, left: [] };
-  const alone = ask.targets.map((target) => ({
-    ...ask,
-    targets: [target],
-    outlets: resolveTarget(state.plan, target) ?? [],
-  }));
-  const refusals = alone.map((one) => standingRefusal(state, one, nowMs));
-  const left = alone.flatMap((one, index): LeftOut[] => {
-    const refusal = refusals[index];
-    return refusal ? [{ target: targetText(one.targets), ...refusal }] : [];
-  });
-  const kept = alone.filter((_, index) => !refusals[index]);
+function partOf(
+  state: SiteState,
+  { ask, parts }: { readonly ask: Ask; readonly parts: readonly Ask[] },
+  nowMs: number,
+): { ask: Ask; left: readonly LeftOut[] } {
+  if (ask.args.partial !== true) return { ask, left: [] };
+  const judged = parts.map((part) => ({ part, refusal: standingRefusal(state, part, nowMs) }));
+  const kept = judged.filter(({ refusal }) => refusal === null).map(({ part }) => part);
+  // With nothing left, the whole is refused, with its own reason.
   if (kept.length === 0) return { ask, left: [] };
-  const targets = kept.flatMap((one) => one.targets);
-  return { ask: { ...ask, targets, outlets: [...new Set(kept.flatMap((one) => one.outlets))] }, left };
+  const left = judged.flatMap(({ part, refusal }) =>
+    refusal === null ? [] : [{ target: targetText(part.targets), ...refusal }],
+  );
+  return { ask: together(kept, ask), left };
 }
 
-function newerEpoch(state: SiteState, epoch: number): Refusal | null {
-  const own = state.trust?.epoch ?? 0;
+function newerEpoch({ epoch: own }: Identity, epoch: number): Refusal | null {
   return epoch > own ? { code: "trust.behind", detail: `command: epoch ${epoch}, site: ${own}` } : null;
 }
 
@@ -162,11 +169,10 @@ function mismatchOf(state: SiteState, selection: Selection, command: Operate): R
 }
 
 function refusalOf(turn: Turn, identity: Identity, selection: Selection, command: Operate): Refusal | null {
-  const newer = newerEpoch(turn.state, command.epoch);
+  const newer = newerEpoch(identity, command.epoch);
   if (newer !== null) return newer;
-  if (command.epoch < (turn.state.trust?.epoch ?? 0)) {
-    return { code: "trust.changed", detail: `command: epoch ${command.epoch}, site: ${turn.state.trust?.epoch}` };
-  }
+  if (command.epoch < identity.epoch)
+    return { code: "trust.changed", detail: `command: epoch ${command.epoch}, site: ${identity.epoch}` };
   const ask = askOf(selection, command);
   return deniedFor(turn.state, identity, ask, turn.nowMs) ?? standingRefusal(turn.state, ask, turn.nowMs);
 }
@@ -201,7 +207,7 @@ export function recordIntent(turn: Turn, via: ReplyTo, who: Ordering, ask: Ask):
     target: targetText(ask.targets),
     reason: ask.args.reason ?? "",
     outlets,
-    cuts: cuts(ask) ? outlets.filter((name) => isNotOff(turn.state, name)) : [],
+    cuts: cuts(ask) ? outlets.filter((name) => drivenPower(turn.state, name) !== "off") : [],
     waitMs: offTimeOf(turn.state.plan, ask),
     durability: "synced",
     ...(ask.args.override?.length && { override: ask.args.override }),
@@ -218,11 +224,6 @@ function record(turn: Turn, via: ReplyTo, intent: Intent, signed: string | null,
   turn.set({ recordings: [...turn.state.recordings, recording] });
   turn.append([{ kind: "intent", intent, signed }], { sync: true, token });
   if (turn.state.storage.state === "degraded") settleRecording(turn, recording, false);
-}
-
-function isNotOff(state: SiteState, name: string): boolean {
-  const outlet = outletNamed(state.plan, name);
-  return outlet !== undefined && drivenPower(state, outlet) !== "off";
 }
 
 /** The card has answered, or has not within the deadline. */
@@ -246,25 +247,17 @@ export function settleRecording(turn: Turn, recording: Recording, ok: boolean): 
 /** Its intent is in the ledger and owes: the outcome says that nothing moved. */
 function refuseRecorded(turn: Turn, { intent, via }: Recording, refusal: Refusal): void {
   const reply: Reply = { id: intent.id, phase: "rejected", ...refusal };
-  const outlets = Object.fromEntries(intent.outlets.map((name) => [name, drivenNow(turn.state, name)]));
+  const outlets = Object.fromEntries(intent.outlets.map((name) => [name, drivenPower(turn.state, name)]));
   const record = { kind: "outcome", id: intent.id, verdict: "failed", failures: [], outlets, reply } as const;
   if (refusal.code === "storage.degraded") answerUnrecorded(turn, via, reply, record);
   else answerRecorded(turn, via, reply, record, { sync: true });
 }
 
-function drivenNow(state: SiteState, name: string): "on" | "off" | "unknown" {
-  const outlet = outletNamed(state.plan, name);
-  return outlet === undefined ? "unknown" : drivenPower(state, outlet);
-}
-
 /** Of recordings and of answers that wait for the card. */
 export function checkDeadlines(turn: Turn): void {
-  for (const recording of turn.state.recordings) {
-    if (turn.nowMs >= recording.deadlineMs) settleRecording(turn, recording, false);
-  }
-  for (const answer of turn.state.answers) {
-    if (turn.nowMs >= answer.deadlineMs) settleAnswer(turn, answer, false);
-  }
+  const due = ({ deadlineMs }: { readonly deadlineMs: number }) => turn.nowMs >= deadlineMs;
+  for (const recording of turn.state.recordings.filter(due)) settleRecording(turn, recording, false);
+  for (const answer of turn.state.answers.filter(due)) settleAnswer(turn, answer, false);
 }
 
 function lockEnd(turn: Turn, forMs: number | undefined): { forMs: number | null; untilWallMs: number | null } {

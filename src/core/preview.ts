@@ -1,8 +1,8 @@
 import type { Ask, Refusal } from "./checks.ts";
-import { cuts } from "./checks.ts";
+import { cuts, namedDevices } from "./checks.ts";
 import { factsOfAll } from "./facts.ts";
 import type { OutletFacts } from "./messages.ts";
-import { type BranchKind, branchOf, devicesFedBy, outletNamed, type SitePlan } from "./plan.ts";
+import { type BranchKind, branchOf, devicesFedBy, outletsNamed, type SitePlan } from "./plan.ts";
 import { plannedSteps, type Step } from "./sequence.ts";
 import type { SiteState } from "./state.ts";
 import { targetText } from "./target.ts";
@@ -61,10 +61,10 @@ export function sequenceVerb(ask: Pick<Ask, "verb" | "args">): "on" | "off" | "c
 
 /** The longest off time of the outlets, never under a minimum off time. */
 export function offTimeOf(plan: SitePlan, ask: Pick<Ask, "outlets" | "args">): number {
-  const times = ask.outlets.map((name) => {
-    const outlet = outletNamed(plan, name);
-    return Math.max(ask.args.forMs ?? outlet?.offTimeMs ?? 0, outlet?.minOffMs ?? 0);
-  });
+  const { forMs } = ask.args;
+  const times = outletsNamed(plan, ask.outlets).map(({ offTimeMs, minOffMs }) =>
+    Math.max(forMs ?? offTimeMs, minOffMs),
+  );
   return Math.max(0, ...times);
 }
 
@@ -74,10 +74,6 @@ function movesOf(steps: readonly Step[]): Preview["moves"] {
     if (step.do === "stay-off") return [{ waitMs: step.waitMs }];
     return step.do === "pause" ? [{ waitMs: step.ms }] : [];
   });
-}
-
-function namedDevices(ask: Ask): string[] {
-  return ask.targets.flatMap(({ device }) => device ?? []);
 }
 
 function warningsOf(ask: Ask, branch: BranchKind, loses: readonly string[]): string[] {

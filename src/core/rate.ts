@@ -8,8 +8,8 @@ export interface OverRate {
 
 /** Null while one more is allowed. @param times when it was done before, oldest first, in the same clock as `nowMs`. */
 export function overRate(times: readonly number[], { max, perMs }: RateLimit, nowMs: number): OverRate | null {
-  const recent = times.filter((at) => nowMs - at < perMs);
-  if (recent.length < max) return null;
-  const oldest = recent.at(-max) ?? nowMs;
-  return { said: `${max} in ${perMs / 60_000} min`, retryAfterMs: Math.ceil(oldest + perMs - nowMs) };
+  const ends = times.map((at) => at + perMs).filter((end) => end > nowMs);
+  if (ends.length < max) return null;
+  const roomAtMs = Math.min(...ends.slice(-max));
+  return { said: `${max} in ${perMs / 60_000} min`, retryAfterMs: Math.ceil(roomAtMs - nowMs) };
 }

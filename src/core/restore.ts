@@ -37,7 +37,7 @@ function order(turn: Turn, verb: Switch, outlets: readonly string[]): void {
 /** Null where nothing is to be done. */
 function wantedPower(state: SiteState, outlet: OutletPlan, nowMs: number): Switch | null {
   const wish = wishOf(outlet, memoryOf(state.durable, outlet.name).commanded);
-  if (wish === null || wish === drivenPower(state, outlet)) return null;
+  if (wish === null || wish === drivenPower(state, outlet.name)) return null;
   if (busyWith(state, outlet.name) !== null || lockOf(state, outlet.name, nowMs) !== null) return null;
   // What feeds the controller or its path is never taken off by itself.
   if (wish === "off" && branchOf(state.plan, [outlet.name]) !== "none") return null;

@@ -1,18 +1,37 @@
 import type { ReplyTo } from "./events.ts";
 import type { Intent } from "./ledger.ts";
 import type { Failure, Verdict } from "./messages.ts";
-import { type Observe, type SitePlan, STAGGER_MS, type Switch, startRank } from "./plan.ts";
+import {
+  energisedFor,
+  inputOf,
+  type Observe,
+  type OutletPlan,
+  outletsNamed,
+  type SitePlan,
+  STAGGER_MS,
+  type Switch,
+  startRank,
+} from "./plan.ts";
 
 /**
  * One power command in execution: a list of steps and where it stands. Pure: it asks for the next edge and is told
  * how it went. Whatever fails on the way, an owed `on` is still driven.
  */
 
+/** One edge, down to the relay and its level. */
+export interface Drive {
+  readonly do: "drive";
+  readonly outlet: string;
+  readonly power: Switch;
+  readonly relay: number;
+  readonly energised: boolean;
+}
+
 export type Step =
-  | { do: "drive"; outlet: string; power: Switch }
+  | Drive
   | { do: "observe"; outlets: readonly string[]; power: Switch; withinMs: number }
   | { do: "stay-off"; waitMs: number }
-  | { do: "pause"; ms: number };
+  | { do: "pause"; ms: number; before: Switch };
 
 export interface Sequence {
   readonly intent: Intent;
@@ -23,11 +42,14 @@ export interface Sequence {
   readonly at: number;
   /** When the present step began; null before it did. */
   readonly beganMs: number | null;
+  /** The edge under way, by the token of its effect. */
+  readonly edge: { readonly token: number; readonly step: Drive } | null;
   readonly agreedSinceMs: number | null;
   /** What the sensors of the present step said last, and how often that changed: a contact that never rests. */
   readonly sensed: string | null;
   readonly changes: number;
-  readonly lastOffMs: number | null;
+  /** When the last edge off was answered; before there is one, when the command began. */
+  readonly lastOffMs: number;
   readonly failures: readonly Failure[];
   readonly cancelled: boolean;
 }
@@ -53,52 +75,61 @@ export function plannedSteps(
 
 /** What comes first goes on first; starts are staggered, so that inrush currents do not add up. */
 export function startSteps(plan: SitePlan, outlets: readonly string[]): Step[] {
-  const drives = inStartOrder(plan, outlets).flatMap((outlet, index) => {
-    const delay = plan.outlets[outlet]?.onDelayMs ?? 0;
-    return driveAfter(index === 0 ? delay : Math.max(STAGGER_MS, delay), outlet, "on");
-  });
+  const first = ({ name: one }: OutletPlan, { name: other }: OutletPlan) =>
+    startRank(plan, one) - startRank(plan, other);
+  const drives = outletsNamed(plan, outlets)
+    .sort(first)
+    .flatMap((outlet, index) =>
+      driveAfter(index === 0 ? outlet.onDelayMs : Math.max(STAGGER_MS, outlet.onDelayMs), outlet, "on"),
+    );
   return [...drives, ...observeStep(plan, outlets, "on")];
 }
 
 /** What depends on others goes off before them. */
 function stopSteps(plan: SitePlan, outlets: readonly string[]): Step[] {
-  const last = (one: string, other: string) => startRank(plan, other) - startRank(plan, one);
-  return [...outlets].sort(last).flatMap((outlet) => driveAfter(plan.outlets[outlet]?.offDelayMs ?? 0, outlet, "off"));
+  const last = ({ name: one }: OutletPlan, { name: other }: OutletPlan) =>
+    startRank(plan, other) - startRank(plan, one);
+  return outletsNamed(plan, outlets)
+    .sort(last)
+    .flatMap((outlet) => driveAfter(outlet.offDelayMs, outlet, "off"));
 }
 
-function inStartOrder(plan: SitePlan, outlets: readonly string[]): string[] {
-  return [...outlets].sort((one, other) => startRank(plan, one) - startRank(plan, other));
-}
-
-function driveAfter(ms: number, outlet: string, power: Switch): Step[] {
-  const drive: Step = { do: "drive", outlet, power };
-  return ms > 0 ? [{ do: "pause", ms }, drive] : [drive];
+function driveAfter(ms: number, { name, relay, contact }: OutletPlan, power: Switch): Step[] {
+  const drive: Drive = { do: "drive", outlet: name, power, relay, energised: energisedFor(contact, power) };
+  return ms > 0 ? [{ do: "pause", ms, before: power }, drive] : [drive];
 }
 
 function observeStep(plan: SitePlan, outlets: readonly string[], power: Switch): Step[] {
-  const seen = outlets.filter((outlet) => tells(plan.outlets[outlet]?.observe ?? null, power));
+  const seen = outletsNamed(plan, outlets).flatMap(({ name, observe }) =>
+    observe !== null && tells(observe, power) ? [{ name, withinMs: observe.withinMs }] : [],
+  );
   if (seen.length === 0) return [];
-  const withinMs = Math.max(...seen.map((outlet) => plan.outlets[outlet]?.observe?.withinMs ?? 0));
-  return [{ do: "observe", outlets: seen, power, withinMs }];
+  const withinMs = Math.max(...seen.map((one) => one.withinMs));
+  return [{ do: "observe", outlets: seen.map((one) => one.name), power, withinMs }];
 }
 
 /** A silent console and an address that does not answer say nothing about power. */
-function tells(observe: Observe | null, power: Switch): boolean {
-  return observe !== null && ("input" in observe || power === "on");
+function tells(observe: Observe, power: Switch): boolean {
+  return inputOf(observe) !== null || power === "on";
 }
 
-export function newSequence(intent: Intent, via: ReplyTo, steps: readonly Step[], recovery: boolean): Sequence {
+export interface Begun {
+  readonly intent: Intent;
+  readonly via: ReplyTo;
+  readonly steps: readonly Step[];
+  readonly recovery: boolean;
+}
+
+export function newSequence(begun: Begun, nowMs: number): Sequence {
   return {
-    intent,
-    via,
-    recovery,
-    steps,
+    ...begun,
     at: 0,
     beganMs: null,
+    edge: null,
     agreedSinceMs: null,
     sensed: null,
     changes: 0,
-    lastOffMs: null,
+    lastOffMs: nowMs,
     failures: [],
     cancelled: false,
   };
@@ -107,7 +138,7 @@ export function newSequence(intent: Intent, via: ReplyTo, steps: readonly Step[]
 export interface Progress {
   readonly sequence: Sequence;
   /** An edge to drive now. */
-  readonly drive: { readonly outlet: string; readonly power: Switch } | null;
+  readonly drive: Drive | null;
   /** When to look again, mono ms; null while an edge is under way or all is done. */
   readonly wakeAtMs: number | null;
   readonly done: boolean;
@@ -130,7 +161,7 @@ export function advance(sequence: Sequence, observed: (outlet: string) => Switch
       case "drive": {
         if (fresh) return { sequence: now, drive: step, wakeAtMs: beganMs + DRIVE_TIMEOUT_MS, done: false };
         if (nowMs - beganMs < DRIVE_TIMEOUT_MS) return waiting(now, beganMs + DRIVE_TIMEOUT_MS);
-        now = afterDrive(now, `the relay bank did not answer within ${DRIVE_TIMEOUT_MS} ms`, nowMs);
+        now = afterDrive(now, step, `the relay bank did not answer within ${DRIVE_TIMEOUT_MS} ms`, nowMs);
         break;
       }
       case "pause": {
@@ -139,7 +170,7 @@ export function advance(sequence: Sequence, observed: (outlet: string) => Switch
         break;
       }
       case "stay-off": {
-        const until = (now.lastOffMs ?? beganMs) + step.waitMs;
+        const until = now.lastOffMs + step.waitMs;
         if (!now.cancelled && nowMs < until && now.failures.length === 0) return waiting(now, until);
         now = next(now);
         break;
@@ -155,11 +186,10 @@ export function advance(sequence: Sequence, observed: (outlet: string) => Switch
 }
 
 /** An edge to off that did not begin, the wait before it, the look after it: what a cancelled command leaves out. */
-function leadsOff({ steps, at, beganMs }: Sequence, step: Step): boolean {
-  if (step.do === "drive") return step.power === "off" && beganMs === null;
-  if (step.do === "observe") return step.power === "off";
-  const after = steps[at + 1];
-  return step.do === "pause" && after?.do === "drive" && after.power === "off";
+function leadsOff({ beganMs }: Sequence, step: Step): boolean {
+  if (step.do === "stay-off") return false;
+  if (step.do === "pause") return step.before === "off";
+  return step.power === "off" && (step.do === "observe" || beganMs === null);
 }
 
 function waiting(sequence: Sequence, wakeAtMs: number): Progress {
@@ -167,7 +197,7 @@ function waiting(sequence: Sequence, wakeAtMs: number): Progress {
 }
 
 function next(sequence: Sequence): Sequence {
-  return { ...sequence, at: sequence.at + 1, beganMs: null, agreedSinceMs: null, sensed: null, changes: 0 };
+  return { ...sequence, at: sequence.at + 1, beganMs: null, edge: null, agreedSinceMs: null, sensed: null, changes: 0 };
 }
 
 function observe(
@@ -196,10 +226,8 @@ function observe(
   return { sequence: next({ ...sequence, failures: [...sequence.failures, ...failures] }), wakeAtMs: null };
 }
 
-/** The answer to the edge in hand. `fault` is null when the line reads back as asked. */
-export function afterDrive(sequence: Sequence, fault: string | null, nowMs: number): Sequence {
-  const step = sequence.steps[sequence.at];
-  if (step?.do !== "drive") return sequence;
+/** The answer to the edge in hand, which is the present step. `fault` is null when the line reads back as asked. */
+export function afterDrive(sequence: Sequence, step: Drive, fault: string | null, nowMs: number): Sequence {
   const failures = fault === null ? sequence.failures : [...sequence.failures, relayFailure(step.outlet, fault)];
   const lastOffMs = step.power === "off" ? nowMs : sequence.lastOffMs;
   return next({ ...sequence, failures, lastOffMs });
@@ -214,7 +242,8 @@ export function verdictOf(sequence: Sequence, plan: SitePlan): Verdict {
   if (sequence.recovery) return "interrupted";
   if (sequence.cancelled) return "cancelled";
   const last = sequence.intent.verb === "off" ? "off" : "on";
-  const seen = sequence.intent.outlets.every((outlet) => tells(plan.outlets[outlet]?.observe ?? null, last));
+  const outlets = outletsNamed(plan, sequence.intent.outlets);
+  const seen = outlets.every(({ observe }) => observe !== null && tells(observe, last));
   return seen ? "verified" : "commanded";
 }
 
@@ -248,7 +277,7 @@ function untilEdge(sequence: Sequence, steps: readonly Step[], nowMs: number): n
     if (step.do === "observe") return null;
     if (step.do === "drive") break;
     if (step.do === "pause") atMs += step.ms;
-    else if (!sequence.cancelled) atMs = (sequence.lastOffMs ?? beganMs) + step.waitMs;
+    else atMs = sequence.lastOffMs + step.waitMs;
   }
   return Math.max(0, atMs - nowMs);
 }

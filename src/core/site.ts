@@ -145,7 +145,7 @@ function tellDrift(turn: Turn): void {
   const owed = new Set(turn.state.durable.unsettled.flatMap((one) => one.outlets));
   for (const outlet of Object.values(turn.state.plan.outlets)) {
     const { commanded } = memoryOf(turn.state.durable, outlet.name);
-    const driven = drivenPower(turn.state, outlet);
+    const driven = drivenPower(turn.state, outlet.name);
     if (owed.has(outlet.name) || [commanded, driven].includes("unknown") || commanded === driven) continue;
     const detail = `${outlet.name}: commanded ${commanded}, driven ${driven}`;
     turn.append([{ kind: "config", code: "outlet.drift", detail }], { sync: false });

@@ -105,8 +105,6 @@ export interface SiteState {
   readonly recordings: readonly Recording[];
   readonly answers: readonly Answering[];
   readonly sequences: readonly Sequence[];
-  /** Token of the edge under way, by command id. */
-  readonly drives: Readonly<Record<string, number>>;
   readonly lines: Readonly<Record<number, Reading>>;
   readonly inputs: Readonly<Record<string, Reading>>;
   /** Last sign of life, mono ms: `console router1`, `address 10.0.0.2`. */
@@ -166,7 +164,6 @@ export const EMPTY_STATE: SiteState = {
   recordings: [],
   answers: [],
   sequences: [],
-  drives: {},
   lines: {},
   inputs: {},
   heard: {},

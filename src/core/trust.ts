@@ -48,6 +48,8 @@ export const BUILT_IN_ROLES: Readonly<Record<string, Role>> = {
 export interface Identity {
   readonly name: string;
   readonly roles: readonly Role[];
+  /** Of the trust that says so. */
+  readonly epoch: number;
 }
 
 export type Identified = { ok: true; identity: Identity } | { ok: false; code: Code };
@@ -77,7 +79,8 @@ export function identify(
   if (operator === undefined) return { ok: false, code: "operator.mismatch" };
   const living = operator.keys.filter((key) => signers.includes(key) && !trust.revoked.includes(key));
   if (living.length === 0 || trust.revoked.includes(operator.name)) return { ok: false, code: "operator.revoked" };
-  return { ok: true, identity: { name: operator.name, roles: rolesOf(trust, operator.roles) } };
+  const { name } = operator;
+  return { ok: true, identity: { name, roles: rolesOf(trust, operator.roles), epoch: trust.epoch } };
 }
 
 /** The operator whose key signed: the one that is named, if it is his; also where the key is revoked. */
@@ -104,8 +107,12 @@ export function allows(identity: Identity, verb: Verb, site: string, device: str
 /** True when the operator may do this somewhere at the site. */
 export function allowsAtSite(identity: Identity, verb: Verb, site: string): boolean {
   return identity.roles.some(
-    (role) => role.verbs.includes(verb) && role.targets.some((one) => segmentCovers(one.split("/")[0] ?? "", site)),
+    (role) => role.verbs.includes(verb) && role.targets.some((one) => segmentCovers(siteOf(one), site)),
   );
+}
+
+function siteOf(pattern: string): string {
+  return pattern.replace(/\/.*$/, "");
 }
 
 function covers(pattern: string, site: string, device: string): boolean {
@@ -115,13 +122,12 @@ function covers(pattern: string, site: string, device: string): boolean {
 
 /** `*` stands for any run of characters inside one segment. Linear: no backtracking on hostile patterns. */
 export function segmentCovers(pattern: string, text: string): boolean {
-  const pieces = pattern.split("*");
-  const [first = ""] = pieces;
-  if (pieces.length === 1) return pattern === text;
-  const last = pieces.at(-1) ?? "";
+  const [first = "", ...between] = pattern.split("*");
+  const last = between.pop();
+  if (last === undefined) return pattern === text;
   if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
   let from = first.length;
-  for (const piece of pieces.slice(1, -1)) {
+  for (const piece of between) {
     const found = text.indexOf(piece, from);
     if (found < 0) return false;
     from = found + piece.length;

@@ -31,10 +31,7 @@ function lockItem(state: SiteState, name: string, nowMs: number): Item | null {
 
 function deviceItem(state: SiteState, name: string): Item {
   const device = state.plan.devices[name];
-  const powers = (device?.outlets ?? []).map((outlet) => {
-    const plan = state.plan.outlets[outlet];
-    return plan === undefined ? "unknown" : drivenPower(state, plan);
-  });
+  const powers = (device?.outlets ?? []).map((outlet) => drivenPower(state, outlet));
   const power = powers.length === 0 ? "none" : powers.every((one) => one === powers[0]) ? powers[0] : "mixed";
   return { outlets: device?.outlets, consoles: device?.consoles, power, alive: signOfLife(state, name) };
 }

@@ -309,9 +309,24 @@ class CappedStream extends Duplex {
     this.socket.resume();
   }
 
-  /** The library hands over a packet in pieces, and an acknowledgement before the answer: together they are one write. */
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    if (this.held.push(chunk) === 1) setImmediate(() => this.release());
+    this.hold([chunk], done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.hold(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  /**
+   * The library hands over a packet in pieces, and an acknowledgement before the answer: each alone would be a system
+   * call, a TLS record and a segment of its own.
+   */
+  private hold(pieces: readonly Buffer[], done: (error?: Error | null) => void): void {
+    if (this.held.length === 0) setImmediate(() => this.release());
+    this.held.push(...pieces);
     // A socket that is behind holds the library back.
     if (this.socket.writableNeedDrain) this.socket.once("drain", done);
     else done();

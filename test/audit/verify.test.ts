@@ -67,11 +67,11 @@ describe("an export of a ledger", () => {
       expect(kinds).toContain(kind);
   });
 
-  it("2,000 edits are all seen, and what nobody edited is not", async () => {
-    const told = await mutate(2_000, 7);
-    expect(told).toMatchObject({ whole: true, edits: 2_000, detected: 2_000, unseen: [] });
+  it("500 edits are all seen, and what nobody edited is not", async () => {
+    const told = await mutate(500, 7);
+    expect(told).toMatchObject({ whole: true, edits: 500, detected: 500, unseen: [] });
     expect(Object.keys(told.byKind).length).toBeGreaterThan(10);
-  });
+  }, 180_000);
 
   it("is not proven where no key of the site is known, nor by another key", async () => {
     expect(judge(await wholeDay, { key: null })).toMatchObject({ ok: false, verified: false, problems: [] });

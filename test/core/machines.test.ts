@@ -62,9 +62,10 @@ describe("sequence", () => {
           waitMs,
           durability: "synced" as const,
         };
-        let sequence = newSequence(intent, "lte", plannedSteps(PLAN, verb, outlets, waitMs), false);
-        const last = new Map<string, string>();
         let nowMs = 0;
+        const planned = plannedSteps(PLAN, verb, outlets, waitMs);
+        let sequence = newSequence({ intent, via: "lte", steps: planned, recovery: false }, nowMs);
+        const last = new Map<string, string>();
         let driven = 0;
         for (const step of [...steps, ...Array(50).fill(30_000)]) {
           nowMs += step;
@@ -77,7 +78,7 @@ describe("sequence", () => {
             if (progress.done) return verb === "off" || outlets.every((name) => last.get(name) === "on");
             if (progress.drive === null) break;
             last.set(progress.drive.outlet, progress.drive.power);
-            sequence = afterDrive(sequence, faults[driven++] ? "no" : null, nowMs);
+            sequence = afterDrive(sequence, progress.drive, faults[driven++] ? "no" : null, nowMs);
           }
         }
         return false;
@@ -223,7 +224,7 @@ describe("trust", () => {
         return segmentCovers(pattern, text) === like.test(text);
       }),
     );
-    const identity = { name: "x", roles: [{ verbs: ["view" as const], targets: ["*/router1"] }] };
+    const identity = { name: "x", roles: [{ verbs: ["view" as const], targets: ["*/router1"] }], epoch: 1 };
     expect(allows(identity, "view", "one", "router1")).toBe(true);
     expect(allows(identity, "view", "one", "router2")).toBe(false);
   });
@@ -241,7 +242,7 @@ describe("trust", () => {
       ...TRUST,
       operators: [{ name: "eve", keys: ["k"], roles: ["constructor", "__proto__", "toString"] }],
     };
-    expect(identify(odd, ["k"], 1, "eve")).toEqual({ ok: true, identity: { name: "eve", roles: [] } });
+    expect(identify(odd, ["k"], 1, "eve")).toMatchObject({ ok: true, identity: { name: "eve", roles: [] } });
   });
 });
 

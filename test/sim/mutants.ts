@@ -148,7 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "recovery runs the command again",
     file: "running.ts",
     find: "owed.length === 0 ? [] : [...restOfWait(turn, intent, owed), ...startSteps(turn.state.plan, owed)];",
-    replace: "plannedSteps(turn.state.plan, intent.verb, known, intent.waitMs);",
+    replace: "plannedSteps(turn.state.plan, intent.verb, outlets, intent.waitMs);",
   },
   {
     name: "recovery pays nothing",
@@ -166,8 +166,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "starts are not staggered",
     file: "sequence.ts",
-    find: 'driveAfter(index === 0 ? delay : Math.max(STAGGER_MS, delay), outlet, "on")',
-    replace: 'driveAfter(index === 0 ? delay : 0, outlet, "on")',
+    find: "Math.max(STAGGER_MS, outlet.onDelayMs)",
+    replace: "0",
   },
   {
     name: "two supplies go off one after the other",

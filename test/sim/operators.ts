@@ -72,6 +72,9 @@ export class Operators {
     const id = this.id();
     this.wishes.set(id, made);
     this.send(by, { kind: "select", id, verb, target, args: made.args });
+    // What is locked is what somebody else wants next.
+    if (verb === "lock" && !this.calm)
+      this.time.after(this.random.between(20_000, 200_000), () => this.wish({ verb: "cycle", target }));
     return id;
   }
 
@@ -79,7 +82,8 @@ export class Operators {
     const forMs = this.random.between(1_000, 120_000);
     return {
       ...(verb === "cycle" && this.random.chance(0.7) && { from: "any" }),
-      ...((verb === "off" || verb === "lock") && this.random.chance(0.4) && { forMs }),
+      ...(verb === "off" && this.random.chance(0.4) && { forMs }),
+      ...(verb === "lock" && this.random.chance(0.5) && { forMs: 10 * forMs }),
       ...(this.random.chance(0.2) && { partial: true }),
       ...(by === "ada" && this.random.chance(0.3) && { override: ["min-time", "rate"], reason: "sim" }),
       ...(this.random.chance(0.1) && { withoutRecord: true }),
@@ -92,6 +96,13 @@ export class Operators {
 
   heard(reply: { id: string; phase: string; nonce?: string; epoch?: number; code?: string }): void {
     if (reply.phase === "result" || reply.phase === "rejected") this.answered.add(reply.id);
+    const order = this.orders.get(reply.id);
+    // Whoever hears that it was interrupted tries once more, or wants it back.
+    if (reply.code === "power.interrupted" && order !== undefined && !this.calm && this.random.chance(0.7)) {
+      const { by, target } = order;
+      const verb = this.random.pick(["on", "off"]);
+      this.time.after(this.random.between(500, 30_000), () => this.wish({ by, verb, target, args: {} }));
+    }
     if (reply.phase !== "selected" || reply.nonce === undefined || this.selectedAt.has(reply.nonce)) return;
     const wish = this.wishes.get(reply.id);
     if (wish === undefined) return;

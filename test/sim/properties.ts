@@ -1,9 +1,12 @@
+import type { Intent, LedgerRecord } from "../../src/core/ledger.ts";
 import { NONCE_TTL_MS } from "../../src/core/selection.ts";
 import type { Operators, Order } from "./operators.ts";
 import { PLAN } from "./plan.ts";
+import { Tags } from "./tags.ts";
+import { Waits } from "./waits.ts";
 import type { Edge, World } from "./world.ts";
 
-/** What must hold, judged from outside: by the edges of the relays and by what the site answered. */
+/** What must hold, judged from outside: by the edges of the relays, what the site answered, and what it wrote down. */
 
 /** Sync deadline, edges, delays and their answers. */
 const SLACK_MS = 12_000;
@@ -17,7 +20,6 @@ interface Said {
   readonly verdict?: string;
   readonly durability?: string;
   readonly locked?: readonly string[];
-  readonly forMs?: number | null;
   readonly facts?: Readonly<Record<string, unknown>>;
   readonly epoch?: number;
 }
@@ -27,13 +29,14 @@ export class Properties {
   readonly accepted = new Map<string, number>();
   /** Went ahead without the card: a crash may make the site forget them (design, section 5 item 8). */
   readonly forgettable = new Set<string>();
-  /** When a lock without an end was confirmed, by outlet. */
-  private readonly locks = new Map<string, number>();
+  private readonly tags = new Tags((text) => this.problem(text));
+  private readonly waits: Waits;
   private readonly nonces = new Map<string, string>();
+  /** In which life of the program its intent was recorded, by command. */
+  private readonly decidedIn = new Map<string, number>();
   private readonly restored = new Set<string>();
-  private readonly locked = new Set<string>();
-  private readonly lockers = new Map<string, string>();
   private readonly edgesOf = new Map<string, Edge[]>();
+  private readonly asked = new Set<string>();
   private revoked = false;
   private readonly world: World;
   private readonly operators: Operators;
@@ -41,6 +44,7 @@ export class Properties {
   constructor(world: World, operators: Operators) {
     this.world = world;
     this.operators = operators;
+    this.waits = new Waits(world.boot, world.edges, (id) => this.accepted.has(id) && !this.forgettable.has(id));
   }
 
   problem(text: string): void {
@@ -57,22 +61,8 @@ export class Properties {
       if (!this.forgettable.has(reply.id)) this.problem(`decided twice: ${reply.id} ${reply.code}`);
     if (reply.phase !== "result") return;
     if (reply.verdict === "verified" && order !== undefined) this.onVerified(order, Object.keys(reply.facts ?? {}));
-    // A stored answer that is given again is no second lock.
-    if (reply.locked !== undefined && !this.locked.has(reply.id))
-      for (const outlet of reply.locked) this.onLocked(outlet, reply);
-    this.locked.add(reply.id);
+    if (reply.locked !== undefined && !this.forgettable.has(reply.id)) this.tags.confirmed(reply.id);
     if (order === undefined && reply.epoch === 2) this.revoked = true;
-  }
-
-  /** Only a lock without an end, and safely recorded, is one that must hold from here on. */
-  private onLocked(outlet: string, { id, forMs, durability }: Said): void {
-    const by = this.operators.orders.get(id)?.by ?? "";
-    const before = this.locks.has(outlet) ? this.lockers.get(outlet) : undefined;
-    if (before !== undefined && before !== by && !this.everAsked("unlock", outlet))
-      this.problem(`a tag of ${by} over that of ${before}: ${outlet}`);
-    this.lockers.set(outlet, by);
-    if (forMs === null && durability !== "memory") this.locks.set(outlet, this.world.time.nowMs);
-    else this.locks.delete(outlet);
   }
 
   private onAccepted({ id }: Said, order: Order | undefined): void {
@@ -81,7 +71,9 @@ export class Properties {
       if (!/^(restore|ladder)-/.test(id)) this.problem(`accepted what no operator ordered: ${id}`);
       return;
     }
-    if (this.revoked && order.by === "olaf") this.problem(`accepted from a revoked operator: ${id}`);
+    // What was decided before, in a life that crashed, is owed; asked again, the site tells what it then had stored.
+    const owed = this.decidedIn.get(id) !== this.world.life;
+    if (this.revoked && order.by === "olaf" && !owed) this.problem(`accepted from a revoked operator: ${id}`);
     const before = this.nonces.get(order.nonce);
     if (before !== undefined && before !== id) this.problem(`one nonce, two orders: ${before} and ${id}`);
     this.nonces.set(order.nonce, id);
@@ -104,7 +96,29 @@ export class Properties {
     }
   }
 
+  // --- records -------------------------------------------------------------------------------------------------
+
+  recorded(records: readonly LedgerRecord[]): void {
+    for (const record of records) {
+      this.tags.recorded(record, this.world.time.nowMs);
+      this.waits.recorded(record, this.world.time.nowMs);
+      if (record.kind === "intent") this.onDecided(record.intent);
+    }
+  }
+
+  private onDecided({ id, by }: Intent): void {
+    this.decidedIn.set(id, this.world.life);
+    if (this.revoked && by === "olaf") this.problem(`decided for a revoked operator: ${id}`);
+  }
+
   // --- edges ---------------------------------------------------------------------------------------------------
+
+  /** A relay that does not follow is a failure, and nothing to try again: it may be the contact that welds. */
+  driven({ id, outlet, power, life }: Edge): void {
+    const edge = `${outlet} ${power} by ${id}`;
+    if (this.asked.has(`${edge} ${life}`)) this.problem(`driven again: ${edge}`);
+    this.asked.add(`${edge} ${life}`);
+  }
 
   moved(edge: Edge): void {
     const said = `${edge.outlet} ${edge.power} by ${edge.id}`;
@@ -113,6 +127,7 @@ export class Properties {
     // An owed on is paid again when a reset let the relay go in between.
     const released = this.world.hardware.releases.some((at) => before !== undefined && at >= before.atMs);
     if (before !== undefined && !(released && edge.power === "on")) this.problem(`moved twice: ${said}`);
+    if (this.tags.wasUnder(edge.id, edge.outlet)) this.problem(`a locked outlet moved: ${said}`);
     if (/^restore-/.test(edge.id)) this.checkRestore(edge, said);
     else if (/^ladder-/.test(edge.id)) this.checkLadder(edge, said);
     else this.checkOrder(edge, said);
@@ -154,15 +169,6 @@ export class Properties {
     if (edge.atMs - selected > NONCE_TTL_MS + SLACK_MS) this.problem(`moved late: ${said}, selected at ${selected}`);
     if (edge.outlet === "a4" && order.verb === "off" && order.forMs === undefined)
       this.problem(`the own path was switched off for good: ${said}`);
-    if (this.lockedBefore(edge)) this.problem(`a locked outlet moved: ${said}`);
-  }
-
-  /** Where nobody ever asked to unlock it: whose word arrived first could not be told from here. */
-  private lockedBefore(edge: Edge): boolean {
-    const locked = this.locks.get(edge.outlet);
-    const accepted = this.accepted.get(edge.id);
-    if (locked === undefined || accepted === undefined || accepted <= locked) return false;
-    return !this.everAsked("unlock", edge.outlet);
   }
 
   private checkOn(edge: Edge, mine: readonly Edge[], said: string): void {
@@ -174,9 +180,11 @@ export class Properties {
     // Where it was on since, a reset let its relay go, and the owed on is paid.
     const since = this.lastEdge(edge.outlet, "on");
     const dark = off !== undefined && (since === undefined || since.atMs <= off.atMs);
-    if (dark && off.id !== edge.id && order?.verb === "on" && !this.mayHurry(order)) {
+    if (order?.verb === "on" && !this.mayHurry(order)) {
       const wait = PLAN.outlets[edge.outlet]?.minOffMs ?? 0;
-      if (edge.atMs - off.atMs < wait) this.problem(`on before its minimum off time: ${said}`);
+      if (dark && off.id !== edge.id && edge.atMs - off.atMs < wait)
+        this.problem(`on before its minimum off time: ${said}`);
+      this.checkAfterStart(edge, said);
     }
     this.checkOverlap(edge, mine, said);
   }
@@ -205,11 +213,18 @@ export class Properties {
     const on = this.lastEdge(edge.outlet, "on");
     if (on !== undefined && on.id !== edge.id && edge.atMs - on.atMs < outlet.minOnMs)
       this.problem(`off before its minimum on time: ${said}`);
+    this.checkAfterStart(edge, said);
     const cuts = this.world.edges.filter(
       (one) => one.outlet === edge.outlet && one.power === "off" && edge.atMs - one.atMs < outlet.rate.perMs,
     );
     const forgotten = cuts.some((one) => this.forgettable.has(one.id) || this.hurried(one.id));
     if (!forgotten && cuts.length > outlet.rate.max) this.problem(`switched too often: ${said}`);
+  }
+
+  private checkAfterStart(edge: Edge, said: string): void {
+    const decidedSince = this.decidedIn.get(edge.id) === edge.life;
+    if (decidedSince && !this.world.hardware.everTroubled.has(edge.outlet) && this.waits.tooSoon(edge))
+      this.problem(`before its minimum time, counted from the start: ${said}`);
   }
 
   private everAsked(verb: string, outlet: string): boolean {

@@ -75,9 +75,13 @@ class Story {
     this.world = new World(time, random, faults, {
       published: (message) => this.onPublish(message),
       moved: (edge) => properties?.moved(edge),
+      driven: (edge) => properties?.driven(edge),
       worked: () => properties?.always(),
       arrived: (payload, retained) => evidence.arrived(payload, retained),
-      recorded: (records) => evidence.recorded(records),
+      recorded: (records) => {
+        evidence.recorded(records);
+        properties?.recorded(records);
+      },
     });
     properties = new Properties(this.world, this.operators);
     this.properties = properties;

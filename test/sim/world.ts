@@ -37,6 +37,8 @@ export interface Edge {
 export interface Listener {
   published(message: Outgoing): void;
   moved(edge: Edge): void;
+  /** Each time that the site asks for an edge, whether or not the relay follows. */
+  driven(edge: Edge): void;
   /** After each piece of the site's work. */
   worked(): void;
   /** Bytes that reach the site, and records that it hands to its journal. */
@@ -297,7 +299,7 @@ export class World {
     const before = this.hardware.lines[relay];
     const answer = this.hardware.drive(relay, energised);
     const outlet = Object.values(PLAN.outlets).find((one) => one.relay === relay);
-    if (outlet === undefined || this.hardware.lines[relay] === before) return answer;
+    if (outlet === undefined) return answer;
     const edge = {
       atMs: this.time.nowMs,
       id,
@@ -305,6 +307,8 @@ export class World {
       power: powerOf(outlet.contact, energised),
       life: this.life,
     };
+    this.listener.driven(edge);
+    if (this.hardware.lines[relay] === before) return answer;
     this.edges.push(edge);
     this.tell(`EDGE ${edge.outlet} ${edge.power} by ${id}`);
     this.listener.moved(edge);

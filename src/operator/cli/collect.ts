@@ -119,7 +119,7 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
     sites: wanted,
     receiver,
     folder: openFolder(dir),
-    transport: openTransport(context.settings, filtersFor(fleet, wanted)),
+    transport: await openTransport(context.settings, filtersFor(fleet, wanted)),
     keyOf: known.keyOf,
     onlyKnown: () => context.settings.sites !== null && known.doubt === null,
     sign: who.signer.sign,

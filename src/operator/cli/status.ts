@@ -238,7 +238,7 @@ function showLine(line: Json | null): void {
 /** One line a site, from what the broker keeps. */
 async function fleet(args: CliArgs, context: Context): Promise<number> {
   const seen = new Map<string, { state: Json | null; verified: boolean | null; presence: Json | null }>();
-  const transport = openTransport(context.settings, [
+  const transport = await openTransport(context.settings, [
     `towpath/1/+/${context.settings.fleet ?? "+"}/+/up/state`,
     `towpath/1/+/${context.settings.fleet ?? "+"}/+/up/link/+`,
   ]);
