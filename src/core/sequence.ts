@@ -139,7 +139,7 @@ export interface Progress {
   readonly sequence: Sequence;
   /** An edge to drive now. */
   readonly drive: Drive | null;
-  /** When to look again, mono ms; null while an edge is under way or all is done. */
+  /** When to look again, mono ms; null when all is done. */
   readonly wakeAtMs: number | null;
   readonly done: boolean;
 }
