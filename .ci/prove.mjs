@@ -9,7 +9,7 @@ const STEPS = [
   ["every branch of the power core", ["npm", "run", "--silent", "coverage"]],
   ["seeded worlds", ["npx", "vitest", "run", "--project", "stories"]],
   ["5,000 seeds", ["node", "test/run.mjs", "./sim/main.ts", "--seeds", "5000"]],
-  ["scenarios", ["npx", "vitest", "run", "--project", "world"]],
+  ["scenarios", ["node", ".ci/scenarios.mjs"]],
 ];
 
 let passed = 0;

@@ -23,6 +23,8 @@ const PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     mount: "mount",
     prlimit: "util-linux",
+    powerman: "powerman",
+    fence_powerman: "fence-agents",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -47,6 +49,7 @@ const PROGRAMS = {
 
 /** What brings no program of its own: Debian packages, looked for by a file of each. */
 const FILES = {
+  test: { "/lib/nut/powerman-pdu": "nut-powerman-pdu" },
   machine: {
     "/usr/share/seabios/bios-256k.bin": "seabios",
     "/usr/lib/ipxe/qemu/efi-virtio.rom": "ipxe-qemu",

@@ -17,7 +17,7 @@ export const command: CliCommand = {
     quiet: { type: "boolean" },
   },
   optionHelp: {
-    config: "the site's config",
+    config: "the site's config; its powerRestore acts after a power cut, not after a restart or a reboot",
     check: "check everything, start and make nothing",
     "boot-pins": "with --check: only the lines for the Pi's config.txt that release the relays early in a boot",
     "insecure-lab": "allow a plaintext broker beyond this machine",

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, mkdirSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { loadSiteKey } from "../src/access/site-key.ts";
 import { signEd25519 } from "../src/access/sshsig.ts";
@@ -19,7 +19,6 @@ import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
 import type { Shipper } from "../src/link/shipper.ts";
 import { type FdStore, openFdStore } from "../src/linux/fd-store.ts";
-import { lockFile } from "../src/linux/flock.ts";
 import { kernelGpio } from "../src/linux/gpio.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
 import { createRelayBank, type Lines } from "../src/power/bank.ts";
@@ -34,6 +33,7 @@ import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
+import { lockData, makeData, socketOn, unlessFirst, unlessReadOnly } from "./read-only-card.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -76,12 +76,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   // What can be refused is refused before anything is made.
   const trust = loadTrust(config, verifier);
-  // Two may start at the same moment: there already is as good as made.
-  mkdirSync(config.data, { recursive: true });
+  makeData(config.data);
   const lock = lockData(config.data);
   if (lock === null)
     throw new StartRefused(`another controller runs on ${config.data}; stop it, or use another data folder`);
-  const siteKey = loadSiteKey(join(config.data, "site.key"), `${config.plan.fleet}/${config.plan.site}`);
+  const { data, plan } = config;
+  const keyFile = join(data, "site.key");
+  const siteKey = unlessFirst(data, () => loadSiteKey(keyFile, `${plan.fleet}/${plan.site}`));
   log({ level: "info", code: siteKey.fresh ? "key.made" : "key.loaded", key: siteKey.publicLine });
 
   let site: Site | null = null;
@@ -120,7 +121,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     start,
     brokers: config.brokers,
     tls: config.tls,
-    socket: config.socket,
+    socket: socketOn(config.socket, log),
     random: Math.random,
     receive: (message) => site?.receive(message),
     emit: (event) => {
@@ -173,7 +174,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
       notes: [...options.notes, ...owedNotes(missing), ...trust.notes, ...(board?.notes ?? [])],
     },
   });
-  keepTrust(config, trust, site);
+  const accepting = site;
+  unlessReadOnly("trust", log, () => keepTrust(config, trust, accepting));
   capture.start();
   letGo(store, log);
   if (simulated !== null) senseInputs(config, simulated, emit);
@@ -213,17 +215,6 @@ export async function startController(options: ComposeOptions): Promise<Controll
       lock.release();
     },
   };
-}
-
-function lockData(data: string): ReturnType<typeof lockFile> {
-  try {
-    return lockFile(join(data, "lock"));
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new StartRefused(
-      `${data} cannot be written (${code}); give it to the controller's user: chown -R towpath ${data}`,
-    );
-  }
 }
 
 function journalOptions(config: SiteConfig): Parameters<typeof openJournal>[0] {

@@ -10,6 +10,7 @@ import { packageVersion } from "../src/version.ts";
 import { boundPorts, sharedPortProblems } from "./bound-ports.ts";
 import { type Controller, startController } from "./compose.ts";
 import { lastGood, loadConfig, rememberConfig } from "./config-file.ts";
+import { unlessReadOnly } from "./read-only-card.ts";
 import { StartRefused } from "./start-refused.ts";
 import { trustFileProblem } from "./trust-file.ts";
 
@@ -93,7 +94,8 @@ export async function runController(args: ControllerArgs): Promise<Controller> {
     simTroubleMs: args.simTroubleMs,
     lastGood: () => lastGood(config.data, args.insecureLab),
   });
-  if (loaded.rejected === null && !controller.fellBack) rememberConfig(config, args.configFile);
+  if (loaded.rejected === null && !controller.fellBack)
+    unlessReadOnly("the last good config", log, () => rememberConfig(config, args.configFile));
   return controller;
 }
 

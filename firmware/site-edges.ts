@@ -7,6 +7,7 @@ import type { Shipper } from "../src/link/shipper.ts";
 import type { RelayBank } from "../src/power/bank.ts";
 import type { SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges } from "../src/site/edges.ts";
+import { snapshotText } from "../src/site/snapshot.ts";
 import { storedTrust } from "./trust-file.ts";
 
 /** How effects of the loop reach the edges that were picked for it. */
@@ -27,7 +28,7 @@ export function edgesOf({ config, journal, bank, link, reader, shipper, simulate
     journal: {
       perform({ records, durable, sync, token }, texts) {
         const lines = records.map(({ seq, boot, mono }, index) => ({ seq, boot, mono, json: texts[index] ?? "" }));
-        journal.appendLedger(lines, JSON.stringify(durable), sync, token);
+        journal.appendLedger(lines, snapshotText(durable), sync, token);
         const [first] = lines;
         if (first !== undefined) shipper.recorded(first.seq, first.seq + lines.length);
       },

@@ -26,6 +26,10 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
       return { command: collectCommand({ lockFile, notify }) };
     },
   },
+  powerman: {
+    summary: "let powerman, fence_powerman and NUT switch the devices of sites",
+    load: () => import("./operator/cli/powerman.ts"),
+  },
   trust: {
     summary: "who may do what: init, add, role, revoke, site, sign, push, show",
     load: () => import("./operator/cli/trust.ts"),

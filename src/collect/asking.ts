@@ -14,6 +14,8 @@ export interface Wish {
   readonly way: Way;
   /** Null: how far every boot goes, without bytes. */
   readonly range: { readonly boot: number; readonly from: number; readonly to: number } | null;
+  /** The records are here: only what the site signs for each is asked for. */
+  readonly proof?: boolean;
   /** What was here when it was asked, of the site's present boot: an answer that has less tells of other numbers. */
   readonly had?: { readonly boot: number; readonly next: number };
 }
@@ -27,7 +29,14 @@ export type Answered =
       /** What of the range the site itself had no bytes for. */
       readonly absent: readonly Span[];
     }
-  | { readonly kind: "records"; readonly answer: RecordsAnswer; readonly whole: boolean; readonly forged: boolean }
+  | {
+      readonly kind: "records";
+      readonly answer: RecordsAnswer;
+      readonly whole: boolean;
+      readonly forged: boolean;
+      /** In order, and the site's own where they are whole. */
+      readonly records: readonly LedgerLine[];
+    }
   | { readonly kind: "refused"; readonly code: string }
   | { readonly kind: "silent" };
 
@@ -128,17 +137,21 @@ export class Asking {
       }
       return over ? this.end({ kind: "range", answer: range, whole: false, forged: false, absent: [] }, nowMs) : null;
     }
-    if (ledger !== null) {
-      const mine = [...asked.records.values()]
-        .filter(({ seq }) => seq >= ledger.from && seq < ledger.to)
-        .sort((a, b) => a.seq - b.seq);
-      if (mine.length >= ledger.records) {
-        const forged = recordsDigest(mine) !== ledger.sha256;
-        return this.end({ kind: "records", answer: ledger, whole: !forged, forged }, nowMs);
-      }
-      return over ? this.end({ kind: "records", answer: ledger, whole: false, forged: false }, nowMs) : null;
-    }
+    if (ledger !== null) return this.checkRecords(asked, ledger, over, nowMs);
     return over ? this.end({ kind: "silent" }, nowMs) : null;
+  }
+
+  private checkRecords(asked: Asked, answer: RecordsAnswer, over: boolean, nowMs: number): Done | null {
+    const told = { kind: "records", answer } as const;
+    if (answer.proofs !== undefined) return this.end({ ...told, whole: true, forged: false, records: [] }, nowMs);
+    const records = [...asked.records.values()]
+      .filter(({ seq }) => seq >= answer.from && seq < answer.to)
+      .sort((a, b) => a.seq - b.seq);
+    if (records.length >= answer.records) {
+      const forged = recordsDigest(records) !== answer.sha256;
+      return this.end({ ...told, whole: !forged, forged, records }, nowMs);
+    }
+    return over ? this.end({ ...told, whole: false, forged: false, records }, nowMs) : null;
   }
 
   /** The connection was lost: what was asked may never have left. */

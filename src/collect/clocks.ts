@@ -1,4 +1,5 @@
 import { forgetOldest } from "./held.ts";
+import { readClockRecord } from "./messages.ts";
 
 /** The site's wall time of a moment of its mono, boot by boot, as it told it. Nothing here orders anything. */
 
@@ -13,6 +14,12 @@ export class SiteClocks {
     this.shifts.delete(boot);
     this.shifts.set(boot, wallMs - monoMs);
     forgetOldest(this.shifts, BOOTS_LIMIT);
+  }
+
+  /** From a record of the ledger, if it is one that tells the time. */
+  learnFrom(record: unknown): void {
+    const clock = readClockRecord(record);
+    if (clock !== null) this.learn(clock.boot, clock.mono, clock.wall, clock.trust);
   }
 
   wallOf(boot: number, monoMs: number): number | null {

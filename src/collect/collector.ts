@@ -1,6 +1,6 @@
 import type { Message, Transport } from "../link/transport.ts";
 import { encodeEnvelope, NAMESPACES } from "../protocol/envelope.ts";
-import { parseTopic, siteRoot } from "../protocol/topics.ts";
+import { parseTopic, siteRoot, topicText } from "../protocol/topics.ts";
 import { Acks } from "./acks.ts";
 import { TrackAlarms } from "./alarms.ts";
 import type { Wish } from "./asking.ts";
@@ -25,6 +25,8 @@ export interface CollectorOptions {
   readonly transport: Transport;
   /** Fingerprint of a site's key; null when it is not known. */
   readonly keyOf: (site: string) => string | null;
+  /** A list of sites is believed: what no site of it says is not stored. */
+  readonly onlyKnown?: () => boolean;
   /** Signs with the receiver's key. */
   readonly sign: (message: Uint8Array, namespace: string) => Promise<Uint8Array>;
   /** The operator whose key that is. */
@@ -57,6 +59,8 @@ const STATUS_ANYWAY_MS = 30_000;
 /** How long after connecting what the broker had kept is still coming. */
 const SETTLE_MS = 3_000;
 const SITES_LIMIT = 5_000;
+/** Sites without a known key, unless they are named. */
+const UNVERIFIED_LIMIT = 250;
 const READS_AT_ONCE = 32;
 /** What may wait in memory for the disk or for what is before it, all sites together. */
 const WAITING_LIMIT = 64 * 1024 * 1024;
@@ -75,6 +79,8 @@ export class Collector {
   private signing: string | null = null;
   private connectedAt: number | null = null;
   private waiting = 0;
+  /** Messages in the names of sites that are not collected. */
+  private strangers = 0;
   private pullAt: number;
   private commitAt: number;
   private committing: Promise<void> | null = null;
@@ -170,12 +176,27 @@ export class Collector {
     const found = this.known.get(name);
     if (found !== undefined) return found;
     const { log } = this.options;
-    if (this.known.size >= SITES_LIMIT || this.unreadable.has(name)) return null;
+    if (this.known.size >= SITES_LIMIT || this.unreadable.has(name) || this.isStranger(name)) return null;
     const made = this.open(name);
     if (made === null) return null;
     this.known.set(name, made);
     if (this.known.size === SITES_LIMIT) log(`${SITES_LIMIT} sites: no more are collected; name sites with --site`);
     return made;
+  }
+
+  /** Anybody who may publish can invent names of sites: each would have a folder, and in it what they like. */
+  private isStranger(name: string): boolean {
+    const { sites, keyOf, onlyKnown = () => false, log, fleet } = this.options;
+    if (sites?.includes(name) === true || keyOf(name) !== null) return false;
+    const unverified = this.sites.filter(({ verified }) => verified === null).length;
+    if (!onlyKnown() && unverified < UNVERIFIED_LIMIT) return false;
+    if (this.strangers++ % 1_000 === 0)
+      log(
+        onlyKnown()
+          ? `${fleet}/${name} is not in the list of sites and is not collected: towpath trust site, or --site ${name}`
+          : `${fleet}/${name}: ${UNVERIFIED_LIMIT} sites without a known key are collected, no more: name it with --site`,
+      );
+    return true;
   }
 
   /** One site whose files the disk does not give must not end the others. */
@@ -198,7 +219,7 @@ export class Collector {
         fleet,
         site: name,
         folder,
-        key: keyOf(name),
+        key: () => keyOf(name),
         memory: memoryOf(this.before?.sites[`${fleet}/${name}`]),
         room: (bytes) => this.takeRoom(bytes),
         tell: (event) => hooks.tell(event),
@@ -253,18 +274,22 @@ export class Collector {
     try {
       const sigs = [await sign(body, NAMESPACES.command)];
       this.noteSigning(null);
-      const sent = transport.publish(site.commandTopic(), Buffer.from(encodeEnvelope({ body, sigs })), false);
+      const sent = transport.publish(
+        topicText(site.root, { name: "dn/command" }),
+        Buffer.from(encodeEnvelope({ body, sigs })),
+        false,
+      );
       if (!sent) site.asking.drop();
     } catch (error) {
       this.noteSigning(error instanceof Error ? error.message : String(error));
     }
   }
 
-  private commandFor(site: CollectedSite, { console, way, range }: Wish, id: string): object {
+  private commandFor(site: CollectedSite, { console, way, range, proof = false }: Wish, id: string): object {
     const { fleet, by } = this.options;
     const { boot, from, to } = range ?? {};
     const where = range === null ? { last: 0 } : console === null ? { from, to } : { boot, from, to };
-    const args = { console, ...(console !== null && { track: way }), ...where };
+    const args = { console, ...(console !== null && { track: way }), ...where, ...(proof && { proof }) };
     // The site's own epoch: a receiver of many sites must not wait until each has the newest trust.
     return { v: 1, id, site: `${fleet}/${site.site}`, kind: "read", args, by, epoch: site.epoch ?? 0 };
   }

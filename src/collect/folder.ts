@@ -2,7 +2,6 @@ import {
   closeSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -14,6 +13,7 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../disk/make-folder.ts";
 
 /** What the receiving side needs of a disk. Paths are relative to one folder, with `/`. Only `sync` takes its time. */
 export interface Folder {
@@ -59,7 +59,7 @@ export function openFolder(root: string): Folder {
     write(path, position, bytes) {
       let fd = openOrNull(at(path));
       if (fd === null) {
-        mkdirSync(dirname(at(path)), { recursive: true, mode: 0o750 });
+        makeFolder(dirname(at(path)), 0o750);
         fd = openSync(at(path), "w", 0o640);
         fresh.add(path);
       }

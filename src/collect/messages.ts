@@ -72,6 +72,11 @@ const records = z.object({
   /** What the ledger has: a site of before this was told does not say it. */
   first: count.optional(),
   next: count.optional(),
+  /** Of each record, where only that was asked for. */
+  proofs: z
+    .array(z.tuple([count, z.string().max(64)]))
+    .max(1_000)
+    .optional(),
 });
 export type RecordsAnswer = z.infer<typeof records>;
 export const readRecordsAnswer = (value: unknown): RecordsAnswer | null => records.safeParse(value).data ?? null;

@@ -80,7 +80,15 @@ function siteProblems(name: string, site: SiteStatus, file: StatusFile, now: Cir
       why: site.problem,
       todo: remedyOf(site.problem),
     });
-  if (site.renumbered !== null && now.nowMs - site.renumbered.at < RECENT_MS)
+  problems.push(...doubtsOf(name, site, now.nowMs));
+  if (isRecent(site.events.lostAt, now.nowMs))
+    problems.push({
+      where: name,
+      what: `${site.events.lost} events are lost`,
+      why: "the site's ledger no longer had them when they were asked for",
+      todo: "give its journal more room, or keep the collector connected",
+    });
+  if (site.renumbered !== null && isRecent(site.renumbered.at, now.nowMs))
     problems.push({
       where: name,
       what: `its ledger went back from #${site.renumbered.had - 1} to #${site.renumbered.next - 1}`,
@@ -90,6 +98,20 @@ function siteProblems(name: string, site: SiteStatus, file: StatusFile, now: Cir
   for (const [console, one] of Object.entries(site.consoles))
     problems.push(...consoleProblems(`${name}/${console}`, one, site, silence !== null, now));
   return problems;
+}
+
+function isRecent(at: number | null, nowMs: number): boolean {
+  return at !== null && nowMs - at < RECENT_MS;
+}
+
+/** Whether what comes in the name of a site is its own. */
+function doubtsOf(where: string, site: SiteStatus, nowMs: number): Problem[] {
+  const key = `towpath trust site ${where.split("/")[1]}, sign and push the list; a running collector reads it by itself`;
+  if (site.verified === null)
+    return [{ where, what: "unverified", why: "no key is known for it: anybody could speak in its name", todo: key }];
+  if (!isRecent(site.forgedAt, nowMs)) return [];
+  const what = `${site.forged} statements in its name are not signed by its key`;
+  return [{ where, what, why: "a new card or key, or a stranger at the broker", todo: `if the key is new: ${key}` }];
 }
 
 /** Silence counts by the collector's clock, and only while the collector itself could hear. */

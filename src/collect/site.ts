@@ -2,7 +2,7 @@ import { decodeStatement } from "../access/statement.ts";
 import type { Message } from "../link/transport.ts";
 import { chunkHead } from "../protocol/chunk.ts";
 import { parseJson } from "../protocol/envelope.ts";
-import { type SiteTopic, siteRoot, topicText } from "../protocol/topics.ts";
+import { type SiteTopic, siteRoot } from "../protocol/topics.ts";
 import { type Answered, Asking, type Done, problemOf, type Wish } from "./asking.ts";
 import { Backoffs } from "./backoffs.ts";
 import { SiteClocks } from "./clocks.ts";
@@ -11,17 +11,7 @@ import { asLedgerLine, EventsStore, type LedgerLine } from "./events-store.ts";
 import type { Folder } from "./folder.ts";
 import type { HookEvent } from "./hooks.ts";
 import { eventsFile, parseTrackFolder, siteFolder, type Way } from "./layout.ts";
-import {
-  type RangeAnswer,
-  type RecordsAnswer,
-  readAnswer,
-  readBirth,
-  readClockRecord,
-  readGapRecord,
-  readPresence,
-  readStamp,
-  readState,
-} from "./messages.ts";
+import { type RangeAnswer, readAnswer, readBirth, readGapRecord, readPresence, readState } from "./messages.ts";
 import { SitePresence } from "./presence.ts";
 import { Probing } from "./probing.ts";
 import { Stamps } from "./stamps.ts";
@@ -35,8 +25,8 @@ export interface SiteOptions {
   readonly fleet: string;
   readonly site: string;
   readonly folder: Folder;
-  /** Fingerprint of the site's key; null when it is not known. */
-  readonly key: string | null;
+  /** Fingerprint of the site's key, which may become known later; null when it is not. */
+  readonly key: () => string | null;
   /** What was known of it when the service ended. */
   readonly memory: SiteMemory | null;
   readonly room: (bytes: number) => boolean;
@@ -60,13 +50,12 @@ export class CollectedSite {
   readonly asking: Asking;
   readonly backoffs: Backoffs;
   readonly boots = new NamedBoots();
-  /** Null: no key is known, so nothing it says can be checked. */
-  readonly verified: boolean | null;
   storage: { readonly state: "ok" | "degraded"; readonly detail: string } | null;
   /** Of the trust document that the site has. */
   epoch: number | null = null;
   /** Statements that its key did not sign. */
   forged: number;
+  forgedAt: number | null;
   ackedAt: number | null;
   /** When its ledger was found to be another one, and how far the one before went. */
   renumbered: SiteMemory["renumbered"];
@@ -80,25 +69,26 @@ export class CollectedSite {
   private readonly doubted = new Set<string>();
 
   constructor(options: SiteOptions, nowMs: number) {
-    const { fleet, site, folder, key, memory, room } = options;
+    const { fleet, site, folder, memory, room } = options;
     this.options = options;
     this.fleet = fleet;
     this.site = site;
     this.root = siteRoot(fleet, site);
-    this.verified = key === null ? null : true;
     this.presence = new SitePresence(memory?.presence ?? { online: null, since: null, heard: null });
     this.storage = memory?.storage ?? null;
     this.forged = memory?.forged ?? 0;
+    this.forgedAt = memory?.forgedAt ?? null;
     this.ackedAt = memory?.ackedAt ?? null;
     this.renumbered = memory?.renumbered ?? null;
     this.asking = new Asking(options.random);
     this.backoffs = new Backoffs(options.random);
     const path = siteFolder(fleet, site);
     const store = new EventsStore(folder, eventsFile(path));
-    for (const record of store.tail) this.learnClock(record);
+    for (const record of store.tail) this.clocks.learnFrom(record);
     this.events = new EventsIntake(store, memory?.eventsLost ?? 0, nowMs, (record, heard) =>
       this.onRecord(record, heard),
     );
+    this.events.lostAt = memory?.eventsLostAt ?? null;
     this.tracks = new Tracks({
       folder,
       siteFolder: path,
@@ -109,8 +99,12 @@ export class CollectedSite {
     });
   }
 
-  private nowMs = 0;
+  /** Null: no key is known, so nothing it says can be checked. */
+  get verified(): true | null {
+    return this.options.key() === null ? null : true;
+  }
 
+  private nowMs = 0;
   /** @param stored the broker kept it: it tells nothing of now. */
   message(topic: SiteTopic, message: Message, nowMs: number, stored: boolean): void {
     this.nowMs = nowMs;
@@ -164,7 +158,7 @@ export class CollectedSite {
 
   /** Bytes that wait in memory for the disk, or for what is before them. */
   get waitingBytes(): number {
-    return this.tracks.all.reduce((sum, { intake }) => sum + intake.waitingBytes, this.events.store.pendingBytes);
+    return this.tracks.all.reduce((sum, { intake }) => sum + intake.waitingBytes, this.events.waitingBytes);
   }
 
   /** Asks how far every console goes, whether it ships or not. */
@@ -197,7 +191,7 @@ export class CollectedSite {
   }
 
   private onStatement(name: "up/birth" | "up/state" | "up/reply", message: Message, nowMs: number): void {
-    const statement = decodeStatement(message, this.options.key);
+    const statement = decodeStatement(message, this.options.key());
     if (statement?.verified === false) return this.onForged(name);
     if (statement === null) return;
     if (statement.verified === null && !this.unverifiedSaid) {
@@ -214,8 +208,11 @@ export class CollectedSite {
   }
 
   /** The first and each further hundredth: whoever may publish could fill the log. */
-  private onForged(name: string): void {
-    if (this.forged++ % 100 === 0)
+  private onForged(name: string, count = 1): void {
+    const before = this.forged;
+    this.forgedAt = this.nowMs;
+    this.forged += count;
+    if (before === 0 || Math.floor(before / 100) < Math.floor(this.forged / 100))
       this.options.log(`${this.site}: ${name} is not signed by its key (reply.unverified), ${this.forged} so far`);
   }
 
@@ -238,8 +235,8 @@ export class CollectedSite {
 
   private onState(body: Json, nowMs: number): void {
     const state = readState(body);
-    const boot = readStamp(body)?.boot;
-    if (state === null || boot === undefined) return;
+    const { boot } = this.stamps;
+    if (state === null || boot === null) return;
     const { storage, clock, trust } = state.site;
     if (state.wall !== null) this.clocks.learn(boot, state.mono, state.wall, clock?.trust);
     this.epoch = trust?.epoch ?? this.epoch;
@@ -262,13 +259,13 @@ export class CollectedSite {
       const record = asLedgerLine(one);
       if (record === null || !this.options.room(256)) continue;
       this.asking.onRecord(record, nowMs);
-      this.events.take(record, nowMs);
+      this.events.hear(record, nowMs);
     }
   }
 
   /** A record that is stored now, in its order. */
   private onRecord(record: LedgerLine, nowMs: number): void {
-    this.learnClock(record);
+    this.clocks.learnFrom(record);
     const gap = readGapRecord(record);
     if (gap === null) return;
     const track = this.tracks.get(gap.console, gap.track);
@@ -277,11 +274,6 @@ export class CollectedSite {
     if (gap.length !== null) return track.intake.tellHead(gap.boot, gap.offset + gap.length, nowMs);
     const { cause, length, offset, count, mono } = gap;
     track.intake.declare(gap.boot, [{ cause, length, offset, monoMs: mono, count }], nowMs);
-  }
-
-  private learnClock(record: LedgerLine): void {
-    const clock = readClockRecord(record);
-    if (clock !== null) this.clocks.learn(clock.boot, clock.mono, clock.wall, clock.trust);
   }
 
   private onChunk(console: string, way: Way, payload: Uint8Array, nowMs: number): void {
@@ -303,7 +295,7 @@ export class CollectedSite {
     else this.backoffs.postpone(subjectOf(wish), problemOf(answered), nowMs);
     if (wish.range === null) (track ?? this.events).probeAt = null;
     if (answered.kind === "range" && track !== null) this.onRange(track, wish, answered, nowMs);
-    if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered.answer, nowMs);
+    if (answered.kind === "records" && answered.whole) this.onLedger(wish, answered, nowMs);
     if (answered.kind === "refused") this.onRefused(track, wish, answered.code, nowMs);
     else if (answered.kind !== "silent" && answered.forged)
       this.options.log(
@@ -311,17 +303,20 @@ export class CollectedSite {
       );
   }
 
-  /** Only what the site signed gives a record up: anybody may have told the numbers that were asked for. */
-  private onLedger(wish: Wish, { records, from, first, next }: RecordsAnswer, nowMs: number): void {
+  /** Only what the site signed is stored, and given up: anybody may have told the records and their numbers. */
+  private onLedger(wish: Wish, { answer, records }: Extract<Answered, { kind: "records" }>, nowMs: number): void {
+    const { first, next, proofs = [] } = answer;
     if (next !== undefined && wish.had !== undefined && next < wish.had.next)
       return this.onRenumbered(wish.had.next, first ?? 0, next, nowMs);
     if (next !== undefined && this.events.trimHead(next, nowMs)) this.events.probeAt ??= nowMs + TRIMMED_MS;
     const { range } = wish;
     if (range === null) return this.events.tellHead(next ?? 0, nowMs);
     const before = this.events.next;
-    // Declared gone is only what the signed answer shows gone: what lies before its records, or before its `first`.
-    if (records > 0) this.events.skip(from, nowMs);
-    else if (first !== undefined && next !== undefined)
+    this.events.take(records, nowMs);
+    const strangers = this.events.prove(proofs, nowMs);
+    if (strangers > 0) this.onForged("up/event", strangers);
+    // Nothing is there of what was asked for.
+    if (answer.records === 0 && first !== undefined && next !== undefined)
       this.events.skip(Math.max(first, Math.min(range.to, next)), nowMs);
     const helped = this.events.next > range.from || this.events.next > before || this.events.hole() === null;
     if (!helped) this.backoffs.postpone(subjectOf(wish), "the answer did not help", nowMs);
@@ -391,9 +386,5 @@ export class CollectedSite {
 
   private tell(event: HookEvent): void {
     this.options.tell({ ...event, fleet: this.fleet, site: this.site });
-  }
-
-  commandTopic(): string {
-    return topicText(this.root, { name: "dn/command" });
   }
 }

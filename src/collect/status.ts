@@ -42,11 +42,19 @@ const siteSchema = z.object({
   heard: time,
   verified: z.boolean().nullable(),
   forged: z.number(),
+  /** When the last of them came. */
+  forgedAt: time.default(null),
   storage: storageSchema,
   ackedAt: time,
   /** Why the last question to the site brought nothing. */
   problem: z.string().nullable(),
-  events: z.object({ next: z.number(), bytes: z.number(), lost: z.number(), missing: z.number() }),
+  events: z.object({
+    next: z.number(),
+    bytes: z.number(),
+    lost: z.number(),
+    lostAt: time.default(null),
+    missing: z.number(),
+  }),
   /** Its ledger went back: when that was found, and how far the one before went. */
   renumbered: z.object({ at: z.number(), had: z.number(), next: z.number() }).nullable().default(null),
   consoles: z.record(z.string(), consoleSchema),
@@ -83,15 +91,26 @@ export interface SiteMemory {
   readonly presence: { readonly online: boolean | null; readonly since: number | null; readonly heard: number | null };
   readonly storage: SiteStatus["storage"];
   readonly forged: number;
+  readonly forgedAt: number | null;
   readonly ackedAt: number | null;
   readonly eventsLost: number;
+  readonly eventsLostAt: number | null;
   readonly renumbered: SiteStatus["renumbered"];
 }
 
 export function memoryOf(status: SiteStatus | undefined): SiteMemory | null {
   if (status === undefined) return null;
-  const { online, since, heard, storage, forged, ackedAt, events, renumbered } = status;
-  return { presence: { online, since, heard }, storage, forged, ackedAt, eventsLost: events.lost, renumbered };
+  const { online, since, heard, storage, forged, forgedAt, ackedAt, events, renumbered } = status;
+  return {
+    presence: { online, since, heard },
+    storage,
+    forged,
+    forgedAt,
+    ackedAt,
+    eventsLost: events.lost,
+    eventsLostAt: events.lostAt,
+    renumbered,
+  };
 }
 
 function statusOfSite(site: CollectedSite): SiteStatus {
@@ -112,6 +131,7 @@ function statusOfSite(site: CollectedSite): SiteStatus {
     ...site.presence.state,
     verified: site.verified,
     forged: site.forged,
+    forgedAt: site.forgedAt,
     storage: site.storage,
     ackedAt: site.ackedAt,
     problem: site.asking.problem,
@@ -120,6 +140,7 @@ function statusOfSite(site: CollectedSite): SiteStatus {
       next: site.events.next,
       bytes: site.events.store.bytes,
       lost: site.events.lost,
+      lostAt: site.events.lostAt,
       missing: hole === null ? 0 : hole.to - hole.from,
     },
     consoles: Object.fromEntries(consoles),

@@ -11,9 +11,11 @@ export interface Patience {
   readonly tornMs: number;
   /** What was not sent yet may only wait for its batch. */
   readonly tailMs: number;
+  /** Records that came and wait for the site's word: others may follow that the same answer tells of. */
+  readonly unprovedMs: number;
 }
 
-export const PATIENCE: Patience = { tornMs: 2_000, tailMs: 90_000 };
+export const PATIENCE: Patience = { tornMs: 2_000, tailMs: 90_000, unprovedMs: 4_000 };
 
 /** The ledger, or a track. */
 export function subjectOf({ console, way }: { readonly console: string | null; readonly way: Way }): string {
@@ -34,8 +36,8 @@ export function nextWish(
   const tracks = all.filter((track) => !waits(subjectOf(track)));
   const mayAsk = !waits(subjectOf(LEDGER));
   const ledger = mayAsk ? events.hole() : null;
-  if (ledger !== null && nowMs - ledger.since >= (ledger.torn ? patience.tornMs : patience.tailMs))
-    return { ...LEDGER, range: { boot: 0, from: ledger.from, to: ledger.to } };
+  if (ledger !== null && nowMs - ledger.since >= patience[`${ledger.kind}Ms`])
+    return { ...LEDGER, range: { boot: 0, from: ledger.from, to: ledger.to }, proof: ledger.kind === "unproved" };
   const torn = firstHole(tracks, nowMs, (_track, hole) => (hole.torn ? patience.tornMs : null));
   if (torn !== null) return rangeWish(torn, rangeBytes);
   const probe = tracks.find(({ probeAt }) => probeAt !== null && nowMs >= probeAt);

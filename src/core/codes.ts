@@ -56,7 +56,7 @@ export const CODES = {
   "facts.changed": ["The outlets are no longer as they were shown.", "Look at the new preview and decide again."],
   "target.unknown": ["The site has no such device or outlet.", "`towpath status SITE` lists what it has."],
   "target.no-outlets": ["The device has no outlets.", "Give it outlets in site.yaml."],
-  "outlet.locked": ["The outlet is locked.", "Talk to who locked it, then `towpath power unlock`."],
+  "outlet.locked": ["The outlet is locked.", "Talk to who locked it: `towpath power unlock` is theirs, or an admin's."],
   "outlet.lock-owner": ["The lock was set by somebody else.", "Talk to who set it; an admin may take it away."],
   "outlet.interlock": [
     "These outlets are never both on.",

@@ -6,6 +6,7 @@ import { ownerOfConsole } from "./plan.ts";
 import { evidenceOf, refuse, type Sender, senderOf } from "./refusals.ts";
 import { pendingOf } from "./sequence.ts";
 import type { Asked, SiteState, Turn } from "./state.ts";
+import { revised } from "./telling.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
 
@@ -44,7 +45,8 @@ function refusedView(turn: Turn, event: Arrived, console: string | null): boolea
 
 export function onStatus(turn: Turn, event: Arrived): void {
   if (refusedView(turn, event, null)) return;
-  turn.reply(event.via, { id: event.command.id, phase: "result", state: stateView(turn.state, turn.nowMs) });
+  const state = stateView(turn.state, turn.nowMs, revised(turn));
+  turn.reply(event.via, { id: event.command.id, phase: "result", state });
 }
 
 export function onOutcome(turn: Turn, event: Arrived, command: Of<"outcome">): void {

@@ -101,6 +101,8 @@ export interface Lock {
   readonly by: string;
   readonly reason: string;
   readonly atMs: number;
+  /** Where in which boot it was set; absent in what an older version wrote. */
+  readonly set?: { readonly boot: number; readonly mono: number };
   /** How long it was meant to last; null: until it is taken away. */
   readonly forMs: number | null;
   /** Its end on the calendar, unix ms; null where the clock could not be trusted when it was set. */
@@ -233,6 +235,7 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
         by: record.by,
         reason: record.reason,
         atMs: record.mono,
+        set: { boot: record.boot, mono: record.mono },
         forMs: record.forMs ?? null,
         untilWallMs: record.untilWallMs ?? null,
       });

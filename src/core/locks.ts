@@ -27,9 +27,22 @@ export function trustedWall(state: SiteState, nowMs: number): number | null {
   return trust === "ntp" || trust === "gsm" ? wallNow(state, nowMs) : null;
 }
 
-/** By whom, why, and for how long still: what a refused operator wants to know. */
+/** By whom, since when, why, and for how long still: what a refused operator wants to know. */
 export function lockText(state: SiteState, outlet: string, lock: Lock, nowMs: number): string {
-  return `${outlet} by ${lock.by}: ${lock.reason || "no reason given"}${leftText(state, lock, nowMs)}`;
+  return `${outlet} by ${lock.by} ${ageText(state, lock, nowMs)}: ${lock.reason || "no reason given"}${leftText(state, lock, nowMs)}`;
+}
+
+function ageText(state: SiteState, lock: Lock, nowMs: number): string {
+  const [then, now] = [lockedAtWall(state, lock), wallNow(state, nowMs)];
+  if (lock.set?.boot === state.boot) return `${formatDuration(nowMs - lock.set.mono)} ago`;
+  if (then !== null && now !== null && now >= then) return `${formatDuration(now - then)} ago`;
+  return `at least ${formatDuration(nowMs - lock.atMs)} ago`;
+}
+
+/** For people: unix ms by the clock that the site had then; null where it had none. */
+export function lockedAtWall({ durable }: SiteState, { set }: Lock): number | null {
+  const clock = durable.clocks.find((one) => one.boot === set?.boot);
+  return clock === undefined || set === undefined ? null : clock.wall + (set.mono - clock.mono);
 }
 
 function leftText(state: SiteState, lock: Lock, nowMs: number): string {

@@ -39,6 +39,8 @@ export interface ReadArgs {
   readonly fromMonoMs?: number | undefined;
   /** Instead of `from`: from this many ms ago. */
   readonly sinceMs?: number | undefined;
+  /** Of the ledger: only what the site signs for each record, not the records again. */
+  readonly proof?: boolean | undefined;
 }
 
 export interface CommandHead {

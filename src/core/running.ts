@@ -88,10 +88,10 @@ function finish(turn: Turn, sequence: Sequence): void {
   answerRecorded(turn, sequence.via, reply, { kind: "outcome", id, verdict, failures, outlets, reply }, { sync: true });
 }
 
-/** An interrupted off is not repeated: what the line says is then what is commanded. */
-function commandedAfter(state: SiteState, { intent, recovery }: Sequence, name: string): Switch | "unknown" {
+/** An interrupted off is not repeated, a cancelled one not begun: what the line says is then what is commanded. */
+function commandedAfter(state: SiteState, { intent, recovery, cancelled }: Sequence, name: string): Switch | "unknown" {
   if (intent.verb !== "off") return "on";
-  return recovery ? drivenPower(state, name) : "off";
+  return recovery || cancelled ? drivenPower(state, name) : "off";
 }
 
 /** After a start: every unsettled intent becomes a sequence that pays the on it owes, and nothing else. */

@@ -151,6 +151,10 @@ export function advance(sequence: Sequence, observed: (outlet: string) => Switch
     const step = now.steps[now.at];
     if (step === undefined) return { sequence: now, drive: null, wakeAtMs: null, done: true };
     const fresh = now.beganMs === null;
+    if (now.cancelled && leadsOff(now, step)) {
+      now = next(now);
+      continue;
+    }
     const beganMs = now.beganMs ?? nowMs;
     now = { ...now, beganMs };
     switch (step.do) {
@@ -179,6 +183,14 @@ export function advance(sequence: Sequence, observed: (outlet: string) => Switch
       }
     }
   }
+}
+
+/** An edge to off that did not begin, the wait before it, the look after it: what a cancelled command leaves out. */
+function leadsOff({ steps, at, beganMs }: Sequence, step: Step): boolean {
+  if (step.do === "drive") return step.power === "off" && beganMs === null;
+  if (step.do === "observe") return step.power === "off";
+  const after = steps[at + 1];
+  return step.do === "pause" && after?.do === "drive" && after.power === "off";
 }
 
 function waiting(sequence: Sequence, wakeAtMs: number): Progress {
@@ -236,15 +248,36 @@ export function verdictOf(sequence: Sequence, plan: SitePlan): Verdict {
   return seen ? "verified" : "commanded";
 }
 
-/** What is still to come, for people: the countdown of a command in execution. */
-export function pendingOf(
-  sequence: Sequence,
-  nowMs: number,
-): { id: string; by: string; verb: string; doing: string; leftMs: number | null } {
-  const step = sequence.steps[sequence.at];
-  const { id, by, verb } = sequence.intent;
+/** A command in execution, for people: what it waits for, its next edge, and the time until that. */
+export interface Pending {
+  readonly id: string;
+  readonly by: string;
+  readonly verb: string;
+  readonly target: string;
+  readonly doing: string;
+  /** `a1 on`; null when no edge is to come. */
+  readonly next: string | null;
+  /** Null while a sensor decides it. */
+  readonly leftMs: number | null;
+}
+
+export function pendingOf(sequence: Sequence, nowMs: number): Pending {
+  const { id, by, verb, target } = sequence.intent;
+  const steps = sequence.steps.slice(sequence.at);
+  const [step] = steps;
   const doing = step === undefined ? "done" : step.do === "drive" ? `drive ${step.outlet} ${step.power}` : step.do;
-  if (step?.do !== "stay-off") return { id, by, verb, doing, leftMs: null };
-  const until = sequence.lastOffMs + step.waitMs;
-  return { id, by, verb, doing, leftMs: Math.max(0, until - nowMs) };
+  const edge = steps.find((one) => one.do === "drive");
+  const next = edge === undefined ? null : `${edge.outlet} ${edge.power}`;
+  return { id, by, verb, target, doing, next, leftMs: edge === undefined ? null : untilEdge(sequence, steps, nowMs) };
+}
+
+function untilEdge(sequence: Sequence, steps: readonly Step[], nowMs: number): number | null {
+  let atMs = sequence.beganMs ?? nowMs;
+  for (const step of steps) {
+    if (step.do === "observe") return null;
+    if (step.do === "drive") break;
+    if (step.do === "pause") atMs += step.ms;
+    else atMs = sequence.lastOffMs + step.waitMs;
+  }
+  return Math.max(0, atMs - nowMs);
 }

@@ -25,8 +25,9 @@ import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
 import { type SiteState, Turn } from "./state.ts";
+import { revised, tellChanges } from "./telling.ts";
 import { acceptTrust } from "./trust.ts";
-import { birthView, revise, stateView } from "./view.ts";
+import { birthView, stateView } from "./view.ts";
 
 /** The decision of a site: one event in, the next state and what to do out. No clock, no I/O, no randomness. */
 export function stepSite(
@@ -39,8 +40,7 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
-  // A gap changes nothing that is published, and a flood brings thousands of them.
-  if (event.type !== "console-gap") publishChanges(turn, event);
+  tellChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
@@ -246,7 +246,8 @@ function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): vo
   turn.append([{ kind: "link", connection, state, detail }], { sync: false });
   if (state !== "up") return;
   turn.effects.push({ type: "publish", topic: "birth", to: connection, body: birthView(turn.state, turn.nowMs) });
-  turn.effects.push({ type: "publish", topic: "state", to: connection, body: stateView(turn.state, turn.nowMs) });
+  const body = stateView(turn.state, turn.nowMs, revised(turn));
+  turn.effects.push({ type: "publish", topic: "state", to: connection, body });
 }
 
 /** Wall time maps mono to a calendar for people; a new record when the map moved by more than this. */
@@ -262,15 +263,6 @@ function onClock(turn: Turn, event: Extract<Event, { type: "clock-read" }>): voi
   turn.append([{ kind: "clock", wall: event.wallMs, trust: event.trust }], { sync: false });
 }
 
-function publishChanges(turn: Turn, event: Event): void {
-  const before = turn.state.items;
-  const items = revise(turn.state, turn.nowMs);
-  if (items === before) return;
-  turn.set({ items });
-  if (event.type === "started") return;
-  turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs, items) });
-}
-
 function nextWake(state: SiteState, nowMs: number): number | null {
   const times: number[] = [...state.recordings, ...state.answers].map((one) => one.deadlineMs);
   for (const sequence of state.sequences) {
@@ -279,6 +271,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
     times.push(wakeAtMs ?? nowMs + AGREE_MS);
   }
   times.push(...mismatchWakes(state));
+  if (state.settlesMs !== null) times.push(state.settlesMs);
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
   const gapMs = nextGapMs(state.gaps);
   if (gapMs !== null) times.push(gapMs);

@@ -130,6 +130,12 @@ export interface SiteState {
   readonly ignoredFlushMs: number | null;
   readonly gaps: GapLimits;
   readonly items: Readonly<Record<string, StateItem>>;
+  /** The items as they were last published to all. */
+  readonly shown: Readonly<Record<string, StateItem>>;
+  /** Records that were not published yet. */
+  readonly untold: readonly LedgerRecord[];
+  /** When what changed is published, mono ms; null: nothing did. */
+  readonly settlesMs: number | null;
   readonly nextToken: number;
 }
 
@@ -178,6 +184,9 @@ export const EMPTY_STATE: SiteState = {
   ignoredFlushMs: null,
   gaps: {},
   items: {},
+  shown: {},
+  untold: [],
+  settlesMs: null,
   nextToken: 1,
 };
 
@@ -211,7 +220,7 @@ export class Turn {
     });
     const { durable } = this.state;
     this.effects.push({ type: "append", records, durable, sync: options.sync, token: options.token ?? null });
-    this.effects.push({ type: "publish-events", records });
+    this.set({ untold: [...this.state.untold, ...records] });
     if (bodies.some((body) => body.kind === "outcome")) this.effects.push({ type: "checkpoint" });
   }
 

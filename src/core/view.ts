@@ -1,6 +1,6 @@
 import { drivenPower, factsOf, wallNow } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
-import { lockOf } from "./locks.ts";
+import { lockedAtWall, lockOf } from "./locks.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
 import type { SiteState } from "./state.ts";
@@ -17,11 +17,16 @@ function outletItem(state: SiteState, name: string, nowMs: number): Item {
     relay: outlet?.relay,
     contact: outlet?.contact,
     ...factsOf(state, name),
-    lock: lockOf(state, name, nowMs),
+    lock: lockItem(state, name, nowMs),
     alarm: state.mismatches[name]?.raised ?? false,
     ownBranch: branch === "controller" || branch === "path" ? branch : null,
     busy: running ? { id: running.intent.id, by: running.intent.by, verb: running.intent.verb } : null,
   };
+}
+
+function lockItem(state: SiteState, name: string, nowMs: number): Item | null {
+  const lock = lockOf(state, name, nowMs);
+  return lock && { ...lock, sinceWallMs: lockedAtWall(state, lock) };
 }
 
 function deviceItem(state: SiteState, name: string): Item {
@@ -77,7 +82,7 @@ export function revise(state: SiteState, nowMs: number): SiteState["items"] {
 }
 
 /** Grouped as `{outlets: {a1: {rev, …}}, devices, consoles, site}`; `mono` tells how old each `atMs` is. */
-export function stateView(state: SiteState, nowMs: number, items = revise(state, nowMs)): Record<string, unknown> {
+export function stateView(state: SiteState, nowMs: number, items: SiteState["items"]): Record<string, unknown> {
   const groups: Record<string, Record<string, unknown>> = { outlets: {}, devices: {}, consoles: {}, site: {} };
   for (const [path, { rev, item }] of Object.entries(items)) {
     const [group = "", name = ""] = path.split("/");

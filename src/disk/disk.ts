@@ -4,7 +4,6 @@ import {
   fdatasyncSync,
   fstatSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -12,6 +11,7 @@ import {
   rmSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 import { fillSlowly, keepReserve, shrinkReserve, syncFolder, writeFully, ZEROS } from "./room.ts";
 
 /** The few things that a ring of segments needs of a disk. Paths are names inside one folder. All but `later` block. */
@@ -36,10 +36,13 @@ export interface Disk {
 export function openDisk(folder: string, mode: "read" | "write"): Disk {
   if (mode === "write") prepareFolder(folder);
   const open = new Map<string, number>();
+  /** Why a file was opened for reading only. */
+  const refused = new Map<string, unknown>();
   const fd = (name: string): number => {
     const held = open.get(name);
     if (held !== undefined) return held;
-    const made = openAsAllowed(join(folder, name), mode);
+    refused.delete(name);
+    const made = openAsAllowed(join(folder, name), mode, (why) => void refused.set(name, why));
     open.set(name, made);
     return made;
   };
@@ -84,7 +87,11 @@ export function openDisk(folder: string, mode: "read" | "write"): Disk {
         const bytes = Buffer.allocUnsafe(length);
         return bytes.subarray(0, readSync(held, bytes, 0, length, offset));
       }),
-    write: (name, offset, bytes) => orForget(name, (held) => writeFully(held, bytes, offset)),
+    write: (name, offset, bytes) =>
+      orForget(name, (held) => {
+        if (refused.has(name)) throw refused.get(name);
+        writeFully(held, bytes, offset);
+      }),
     sync: (name) => orForget(name, fdatasyncSync),
     syncLater(name, done) {
       try {
@@ -107,7 +114,7 @@ const UNFINISHED = ".new";
 
 /** What an earlier life left half made goes. A card that cannot be written now is still read. */
 function prepareFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   try {
     for (const name of readdirSync(folder).filter((one) => one.endsWith(UNFINISHED))) rmSync(join(folder, name));
   } catch {
@@ -116,13 +123,14 @@ function prepareFolder(folder: string): void {
 }
 
 /** On a card that has become read-only everything can still be read. */
-function openAsAllowed(path: string, mode: "read" | "write"): number {
+function openAsAllowed(path: string, mode: "read" | "write", onRefused: (why: unknown) => void): number {
   if (mode === "read") return openSync(path, "r");
   try {
     return openSync(path, "r+");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "EROFS" && code !== "EACCES") throw error;
+    onRefused(error);
     return openSync(path, "r");
   }
 }

@@ -2,7 +2,7 @@ import type { Disk } from "../disk/disk.ts";
 import { textOf } from "./range.ts";
 import { KIND, type StoredRecord } from "./record.ts";
 import { type Batch, Ring, type RingOptions } from "./ring.ts";
-import type { Segment } from "./segment.ts";
+import { groupsOf, type Segment } from "./segment.ts";
 import { atOnce, Pace, type Steps } from "./steps.ts";
 
 /** The ledger: records in one sequence, and at the begin of each segment the state before what follows. */
@@ -171,11 +171,12 @@ export class LedgerLog {
     const found: string[] = [];
     const pace = new Pace();
     let last = -1;
-    for (const [index, segment] of segments.entries()) {
+    const groups = groupsOf(segments);
+    for (const [index, group] of groups.entries()) {
       // The next one begins at or before what is asked for: nothing of this one is.
-      const following = segments[index + 1]?.head;
+      const following = groups[index + 1]?.[0]?.head;
       if (following !== undefined && !following.rewrites && following.floor <= from && following.floor > 0) continue;
-      for (const record of this.ring.read(segment)) {
+      for (const record of this.recordsOf(group)) {
         if (pace.isDue(record)) {
           yield;
           if (this.ring.segments() !== segments) return null;
@@ -188,6 +189,16 @@ export class LedgerLog {
       }
     }
     return found;
+  }
+
+  /** In order, also where some were written again behind later ones. */
+  private *recordsOf(group: readonly Segment[]): Generator<StoredRecord> {
+    const [only] = group;
+    if (only !== undefined && group.length === 1) return yield* this.ring.read(only);
+    const all: StoredRecord[] = [];
+    for (const segment of group)
+      for (const record of this.ring.read(segment)) all.push({ ...record, payload: Uint8Array.from(record.payload) });
+    yield* all.sort((a, b) => a.position - b.position);
   }
 
   /** JSON of the last records, oldest first, without reading more of the ring than they take. */

@@ -19,6 +19,11 @@ export const KIND = { head: 1, data: 2, gap: 3, ledger: 4, life: 5, end: 6 } as 
 export type RecordKind = (typeof KIND)[keyof typeof KIND];
 
 export const RECORD_HEADER = 36;
+
+export function sizeOnDisk(records: readonly StoredRecord[]): number {
+  return records.reduce((sum, { payload }) => sum + RECORD_HEADER + payload.length, 0);
+}
+
 /** Larger data is split; it keeps recovery's reads and the loss of a torn record small. */
 export const PAYLOAD_LIMIT = 1024 * 1024;
 

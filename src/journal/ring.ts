@@ -1,5 +1,5 @@
 import type { Disk } from "../disk/disk.ts";
-import { encodeRecord, KIND, PAYLOAD_LIMIT, RECORD_HEADER, type StoredRecord } from "./record.ts";
+import { encodeRecord, KIND, PAYLOAD_LIMIT, RECORD_HEADER, type StoredRecord, sizeOnDisk } from "./record.ts";
 import {
   findSegment,
   findSegments,
@@ -77,6 +77,8 @@ export class Ring<T> {
   private open = false;
   /** Where the oldest stands that is to be written again, until all of it is on the medium. */
   private rewrites: SegmentHead["before"] | null = null;
+  /** So many of the first batches that are to be written were written before. */
+  private again = 0;
 
   constructor(disk: Disk, prefix: string, options: RingOptions<T>) {
     this.disk = disk;
@@ -162,7 +164,7 @@ export class Ring<T> {
         this.failures = 0;
         for (const segment of this.list) segment.confirmed ||= segment.syncedEnd > 0;
         this.files.suspects.clear();
-        this.rewrites = null;
+        if (this.again === 0) this.rewrites = null;
         return true;
       },
     };
@@ -281,6 +283,7 @@ export class Ring<T> {
     segment.end += bytes.length;
     this.dirty.add(segment);
     this.todo = this.todo.slice(count);
+    this.again = Math.max(0, this.again - count);
     for (const batch of batches) {
       this.written.push(batch);
       this.options.placed?.(segment, batch);
@@ -380,6 +383,7 @@ export class Ring<T> {
     this.rewinds++;
     this.failures++;
     this.todo = [...this.written, ...this.todo];
+    this.again += this.written.length;
     this.settled += this.written.length;
     this.written = [];
     const oldest = [...this.dirty].sort((a, b) => a.generation - b.generation)[0];
@@ -388,10 +392,6 @@ export class Ring<T> {
     this.dirty.clear();
     this.open = false;
   }
-}
-
-function sizeOnDisk(records: readonly StoredRecord[]): number {
-  return records.reduce((sum, { payload }) => sum + RECORD_HEADER + payload.length, 0);
 }
 
 function costOf({ records }: Batch<unknown>): number {

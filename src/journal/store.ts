@@ -44,7 +44,8 @@ export class JournalStore {
     this.capture = new CaptureLog(disk, { ...layout(quota, quota.captureBytes), salt });
     const clean = this.ledger.endedCleanly();
     if (clean === true) this.capture.trustAll();
-    if (clean === false) for (const name of RING_NAMES) this[name].ring.distrust();
+    // Also where no ledger is left to say how it ended.
+    else for (const name of RING_NAMES) this[name].ring.distrust();
     this.recovered = { ...this.ledger.recovered, tracks: this.capture.trackHeads() };
   }
 

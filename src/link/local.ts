@@ -62,8 +62,8 @@ export async function listenLocal(path: string, take: (message: Message) => void
 }
 
 /** One controller to a data folder: the socket of a living one answers. */
-export async function assertAlone(path: string): Promise<void> {
-  if (await answers(path)) throw new Error(`another controller already answers on ${path}`);
+export async function assertAlone(path: string, who = "another controller"): Promise<void> {
+  if (await answers(path)) throw new Error(`${who} already answers on ${path}`);
 }
 
 function sendRetained(socket: Socket, filter: string, retained: ReadonlyMap<string, Uint8Array>): void {

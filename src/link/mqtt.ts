@@ -288,6 +288,7 @@ function openStream(
 /** The socket as the library sees it: what comes in has passed the cap, and the end of one is the end of the other. */
 class CappedStream extends Duplex {
   private readonly socket: Socket;
+  private held: Buffer[] = [];
 
   constructor(socket: Socket, options: CapOptions) {
     super();
@@ -309,15 +310,36 @@ class CappedStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.socket.write(chunk, done);
+    this.hold([chunk], done);
   }
 
-  /** The library hands over a packet in pieces; each alone would be a TLS record and a segment of its own. */
   override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+    this.hold(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  /**
+   * The library hands over a packet in pieces, and an acknowledgement before the answer: each alone would be a system
+   * call, a TLS record and a segment of its own.
+   */
+  private hold(pieces: readonly Buffer[], done: (error?: Error | null) => void): void {
+    if (this.held.length === 0) setImmediate(() => this.release());
+    this.held.push(...pieces);
+    // A socket that is behind holds the library back.
+    if (this.socket.writableNeedDrain) this.socket.once("drain", done);
+    else done();
+  }
+
+  private release(): void {
+    const held = this.held;
+    this.held = [];
+    if (held.length > 0 && !this.destroyed) this.socket.write(Buffer.concat(held));
   }
 
   override _final(done: (error?: Error | null) => void): void {
+    this.release();
     this.socket.end(done);
   }
 

@@ -3,7 +3,7 @@ import type { Connection, Effect, Event, ReadResult } from "../core/events.ts";
 import type { ReadArgs } from "../core/messages.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Range } from "../journal/range.ts";
-import { recordsDigest } from "../protocol/records.ts";
+import { recordProof, recordsDigest } from "../protocol/records.ts";
 import { topicText } from "../protocol/topics.ts";
 import { chunksOf, Packer } from "./chunking.ts";
 
@@ -143,9 +143,12 @@ export function createReader(options: ReaderOptions): Reader {
         ? await journal.readLedger(args.from ?? 0, args.to ?? Number.MAX_SAFE_INTEGER, RECORDS_LIMIT)
         : await journal.readLastLedger(Math.min(last, RECORDS_LIMIT));
     const newest = await journal.readLastLedger(1);
+    // A ledger is never empty while the site runs: its card could not be read, and nobody shall take that for its end.
+    if (newest.length === 0) return { ok: false, code: "read.range" };
     const parsed = records.map((json) => JSON.parse(json) as { seq: number });
     const taken = parsed.slice(0, fitting(records, READ_LIMIT));
-    publish(via, topicText(options.root, { name: "up/event" }), Buffer.from(JSON.stringify({ records: taken })));
+    if (args.proof !== true)
+      publish(via, topicText(options.root, { name: "up/event" }), Buffer.from(JSON.stringify({ records: taken })));
     const more = taken.length < parsed.length || (last === undefined && records.length === RECORDS_LIMIT);
     return {
       ok: true,
@@ -157,6 +160,7 @@ export function createReader(options: ReaderOptions): Reader {
         first: seqOf(oldest[0]) ?? 0,
         next: (seqOf(newest.at(-1)) ?? -1) + 1,
         records: taken.length,
+        ...(args.proof === true && { proofs: taken.map((record) => [record.seq, recordProof(record)]) }),
         more,
       },
     };

@@ -30,13 +30,22 @@ export class BootClocks {
   doubt(boot: number): string | null {
     const clock = this.clocks.get(boot);
     if (clock === undefined)
-      return `boot ${boot}: no time of day is known; times are counted from the start of the machine`;
+      return `boot ${bootText(boot)}: no time of day is known; times are counted from the start of the machine`;
     if (clock.trust === "none")
-      return `boot ${boot}: nothing had set the site's clock; its times of day may be wrong, their distances are right`;
+      return `boot ${bootText(boot)}: nothing had set the site's clock; its times of day may be wrong, their distances are right`;
     if (clock.trust === "rtc")
-      return `boot ${boot}: times are by the site's battery clock, which no network has checked`;
+      return `boot ${bootText(boot)}: times are by the site's battery clock, which no network has checked`;
     return null;
   }
+}
+
+/** Above the 32 bits of a boot a receiver counts how often its offsets began again. */
+const ANEW = 2 ** 32;
+
+/** A boot as people see it elsewhere. */
+export function bootText(boot: number): string {
+  const times = Math.floor(boot / ANEW);
+  return times === 0 ? String(boot) : `${boot % ANEW} (counted anew${times > 1 ? `, ${times} times` : ""})`;
 }
 
 /** What `Date` can hold. */

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { decodeStatement, type Statement } from "../access/statement.ts";
 import { createLocalTransport } from "../link/local.ts";
-import { createMqttTransport } from "../link/mqtt.ts";
 import type { Message, Transport } from "../link/transport.ts";
 import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
@@ -58,8 +57,10 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** How long retained messages may take to come after subscribing. */
 const RETAINED_MS = 1_500;
 
-export function openTransport(settings: Settings, filters: readonly string[]): Transport {
+export async function openTransport(settings: Settings, filters: readonly string[]): Promise<Transport> {
   if (settings.local !== null) return createLocalTransport(settings.local, filters);
+  // A command at the site's own socket does not wait for a library that it has no use for.
+  const { createMqttTransport } = await import("../link/mqtt.ts");
   return createMqttTransport({
     brokers: settings.brokers,
     tls: settings.tls,
@@ -124,7 +125,7 @@ export async function openClient(
   let forged = false;
   let verified: boolean | null = null;
   const filters = filtersOf(settings, named);
-  const transport = openTransport(settings, filters);
+  const transport = await openTransport(settings, filters);
 
   const readStatement = (message: Message): Statement | null => {
     const statement = decodeStatement(message, sites.keyOf(parseTopic(message.topic)?.site ?? ""));
@@ -150,7 +151,10 @@ export async function openClient(
   await startTransport(transport, take, () => {
     for (const listener of [...losses]) listener();
   });
-  await Promise.race([firstState, sleep(RETAINED_MS)]);
+  // A timer that is left would keep a command from its end.
+  const patience = setTimeout(heard, RETAINED_MS);
+  await firstState;
+  clearTimeout(patience);
   if (named === null) {
     await transport.stop();
     throw new Unreachable("no site was heard");

@@ -16,6 +16,8 @@ const LOOK_MS = 100;
 const BLINK_MS = 3_000;
 /** A piece that cannot be used is often one for somebody else, and ours comes as well. */
 const GRACE_MS = 700;
+/** What a site puts in one piece at most. */
+const CHUNK_BYTES = 16 * 1024;
 /** What only a read can tell (`tx`) is asked for so often. */
 const POLL_MS = 2_000;
 
@@ -87,7 +89,9 @@ class Follower {
     const known = this.history.subarray(0, Math.max(0, this.history.length - (this.next - head.offset)));
     const chunk = head.offset > this.next ? null : decodeChunk(payload, known);
     if (chunk !== null) return this.take(chunk);
-    if (head.offset >= this.next) this.missed ??= { offset: head.offset, atMs: Date.now() };
+    // One that begins in what is here may go on behind it, where nobody could unpack it.
+    if (head.offset + CHUNK_BYTES > this.next)
+      this.missed ??= { offset: Math.max(head.offset, this.next), atMs: Date.now() };
   }
 
   /** A piece was heard, and what it begins with has still not come. */

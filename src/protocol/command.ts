@@ -45,6 +45,7 @@ const readArgs = z.strictObject({
   last: count.optional(),
   fromMonoMs: z.int().optional(),
   sinceMs: count.optional(),
+  proof: z.boolean().optional(),
 });
 
 const head = {

@@ -1,4 +1,5 @@
 import type { Effect, Event } from "../core/events.ts";
+import type { LedgerRecord } from "../core/ledger.ts";
 import { stepSite } from "../core/site.ts";
 import { EMPTY_STATE, type SiteState } from "../core/state.ts";
 import { encodeEnvelope } from "../protocol/envelope.ts";
@@ -44,7 +45,8 @@ export function createSite(options: SiteOptions): Site {
   let stopped = false;
   let signed = 0;
   let turns = 0;
-  let told: readonly string[] = [];
+  /** Of records that were not published yet, by number. */
+  const texts = new Map<number, string>();
   let cancelWake: (() => void) | null = null;
 
   const emit = (event: Event): void => {
@@ -75,8 +77,16 @@ export function createSite(options: SiteOptions): Site {
     for (const { kind, seq, boot: _boot, mono: _mono, ...detail } of effect.records) {
       log({ ...forLog(detail), level: levelOf(kind, detail), code: `ledger.${kind}`, seq });
     }
-    told = effect.records.map((record) => chain.add(record));
-    edges.journal.perform({ ...effect, durable: { ...effect.durable, chain: chain.head().sha256 } }, told);
+    const stored = effect.records.map((record) => chain.add(record));
+    for (const [index, { seq }] of effect.records.entries()) texts.set(seq, stored[index] ?? "");
+    edges.journal.perform({ ...effect, durable: { ...effect.durable, chain: chain.head().sha256 } }, stored);
+  };
+
+  /** What is told is what is stored, to the byte: each record holds the hash of the one before it. */
+  const recordsText = (records: readonly LedgerRecord[]): Uint8Array => {
+    const lines = records.map(({ seq }) => texts.get(seq) ?? "");
+    for (const { seq } of records) texts.delete(seq);
+    return Buffer.from(`{"records":[${lines.join(",")}]}`);
   };
 
   const checkpoint = (): void => {
@@ -115,9 +125,7 @@ export function createSite(options: SiteOptions): Site {
       }
       case "publish-events": {
         const topic = topicText(root, { name: "up/event" });
-        // Always just after the records were handed to the journal: what is told is what is stored.
-        const payload = Buffer.from(`{"records":[${told.join(",")}]}`);
-        return void edges.link.publish({ to: "all", topic, payload, retained: false });
+        return void edges.link.publish({ to: "all", topic, payload: recordsText(effect.records), retained: false });
       }
       case "store-trust":
         return edges.trust.perform(effect);

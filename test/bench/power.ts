@@ -1,8 +1,11 @@
+import { execFileSync } from "node:child_process";
 import type { KeyObject } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import mqtt from "mqtt";
+import { readOpensshKey } from "../../src/access/openssh-key.ts";
 import { loadSiteKey } from "../../src/access/site-key.ts";
 import { signEd25519, verifySignature } from "../../src/access/sshsig.ts";
 import { openDisk } from "../../src/disk/disk.ts";
@@ -13,6 +16,7 @@ import type { Who } from "../../src/operator/who.ts";
 import { NAMESPACES } from "../../src/protocol/envelope.ts";
 import { fingerprintOf, keyBlob } from "../../src/protocol/trust-document.ts";
 import { inProcessSigner, newKey, trustText } from "../trust.ts";
+import { COMMAND_GOAL_MS, type Commands, timeCommands } from "./command.ts";
 import { type Outcome, rounded, type Spread, spreadOf } from "./report.ts";
 import { installed, type Scratch, startBroker, startController, withScratch } from "./scratch.ts";
 
@@ -21,6 +25,7 @@ import { installed, type Scratch, startBroker, startController, withScratch } fr
 const ROUNDS = 200;
 const WARM_ROUNDS = 20;
 const BARE_GOAL_MS = 0.5;
+const RATIO_GOAL = 5;
 const RECORD_BYTES = 512;
 const PROBE_BYTES = 1024 * 1024;
 const ORDER = { verb: "on" as const, target: "router1", args: {} };
@@ -111,18 +116,15 @@ async function switching(client: Client, who: Who): Promise<Rounds> {
   return { select: spreadOf(selects), operate: spreadOf(operates), both: spreadOf(both), statements };
 }
 
-/** The same broker and library without anything of ours: a question, and its answer. */
-async function bareRounds(broker: string): Promise<Spread> {
-  const connect = async () => {
-    const client = await mqtt.connectAsync(broker);
-    (client.stream as Socket).setNoDelay(true);
-    return client;
-  };
-  const [asker, answerer] = await Promise.all([connect(), connect()]);
+/** The same broker and library without anything of ours: a question to another program, and its answer. */
+async function bareRounds(scratch: Scratch, broker: string): Promise<Spread> {
+  const answerer = scratch.fork("./bench/answerer.ts");
+  answerer.send(broker);
+  await once(answerer, "message");
+  const asker = await mqtt.connectAsync(broker);
+  (asker.stream as Socket).setNoDelay(true);
   try {
-    await answerer.subscribeAsync("bare/question", { qos: 1 });
     await asker.subscribeAsync("bare/answer", { qos: 1 });
-    answerer.on("message", (_topic, payload) => void answerer.publish("bare/answer", payload, { qos: 1 }));
     const times = await repeated(
       () =>
         new Promise<void>((resolve) => {
@@ -132,7 +134,8 @@ async function bareRounds(broker: string): Promise<Spread> {
     );
     return spreadOf(times);
   } finally {
-    await Promise.all([asker.endAsync(true), answerer.endAsync(true)]);
+    answerer.kill();
+    await asker.endAsync(true);
   }
 }
 
@@ -162,22 +165,33 @@ export function benchPower(): Promise<Outcome> {
   return withScratch(async (scratch) => {
     const mosquitto = installed("mosquitto");
     if (mosquitto === null) return skipped();
-    const alice = newKey();
+    const identity = join(scratch.folder, "alice");
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", identity]);
+    const alice = readOpensshKey(readFileSync(identity, "utf8"));
+    if (alice === null) throw new Error("ssh-keygen made a key that is none");
     const broker = await startBroker(scratch, mosquitto);
     await startController(scratch, writeSite(scratch, broker, alice));
     const client = await openSession(scratch, broker);
     try {
-      const bare = await bareRounds(broker);
+      const bare = await bareRounds(scratch, broker);
       const rounds = await switching(client, { by: "alice", signer: inProcessSigner(alice) });
       const parts = await partsOf(scratch.folder, alice);
-      return outcomeOf(rounds, bare, parts);
+      const commands = await timeCommands(scratch, broker, identity);
+      return outcomeOf({ rounds, bare, parts, commands });
     } finally {
       await client.stop();
     }
   });
 }
 
-function outcomeOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" | "verify" | "sync", Spread>>): Outcome {
+interface Measured {
+  readonly rounds: Rounds;
+  readonly bare: Spread;
+  readonly parts: Readonly<Record<"sign" | "verify" | "sync", Spread>>;
+  readonly commands: Commands;
+}
+
+function outcomeOf({ rounds, bare, parts, commands }: Measured): Outcome {
   const row = (name: string, { p50, p99 }: Spread): string[] => [name, p50.toFixed(3), p99.toFixed(3)];
   const ratio = rounded(rounds.both.p50 / bare.p50, 2);
   return {
@@ -192,6 +206,10 @@ function outcomeOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" |
         row("one signature", parts.sign),
         row("one verification", parts.verify),
         row(`one journal record of ${RECORD_BYTES} bytes, synced`, parts.sync),
+        row("`towpath power on`, from spawn to verdict, broker", commands.broker),
+        row("  the same over the local socket", commands.local),
+        ...(commands.powerman ? [row("  `powerman --on`, powermand with vpcd", commands.powerman)] : []),
+        row("  `node -e 0`", commands.node),
       ],
     },
     notes: [
@@ -200,13 +218,21 @@ function outcomeOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" |
       `select + operate takes ${ratio} times a bare round trip: two signed commands, and ${rounds.statements} statements`,
       "(replies, events, state) that the site signs and the operator verifies, with the ledger synced in between.",
     ],
-    goals: [{ what: `bare round trip p50 up to ${BARE_GOAL_MS} ms: ${bare.p50}`, met: bare.p50 <= BARE_GOAL_MS }],
-    figures: { rounds: ROUNDS, ratio, selectOperateMs: rounds.both, ...detailOf(rounds, bare, parts) },
+    goals: [
+      { what: `bare round trip p50 up to ${BARE_GOAL_MS} ms: ${bare.p50}`, met: bare.p50 <= BARE_GOAL_MS },
+      { what: `select + operate up to ${RATIO_GOAL} times a bare round trip: ${ratio}`, met: ratio <= RATIO_GOAL },
+      {
+        what: `the command p50 up to ${COMMAND_GOAL_MS} ms: ${commands.broker.p50}`,
+        met: commands.broker.p50 <= COMMAND_GOAL_MS,
+      },
+    ],
+    figures: { rounds: ROUNDS, ratio, ...detailOf({ rounds, bare, parts, commands }) },
   };
 }
 
-function detailOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" | "verify" | "sync", Spread>>) {
+function detailOf({ rounds, bare, parts, commands }: Measured) {
   return {
+    selectOperateMs: rounds.both,
     statementsPerRound: rounds.statements,
     selectMs: rounds.select,
     operateMs: rounds.operate,
@@ -214,6 +240,7 @@ function detailOf(rounds: Rounds, bare: Spread, parts: Readonly<Record<"sign" | 
     signMs: parts.sign,
     verifyMs: parts.verify,
     journalSyncMs: parts.sync,
+    commandMs: commands,
   };
 }
 

@@ -9,7 +9,7 @@ import { readUnit } from "../firmware/unit-file.ts";
 /** A folder and the programs that run in it; both end with the bench, also when it is interrupted. */
 
 export const ROOT = join(import.meta.dirname, "../..");
-const TOWPATH = join(ROOT, "dist/src/towpath.mjs");
+export const TOWPATH = join(ROOT, "dist/src/towpath.mjs");
 const END_MS = 3_000;
 
 export interface Program {

@@ -40,7 +40,7 @@ describe("collecting from a site that ships", () => {
     const gap = { console: "router1", track: "rx", boot: 101, offset: 6, cause: "replug", length: null, count: 3 };
     world.site.record("gap", gap);
     world.site.record("gap", gap);
-    await world.pass(5_000);
+    await world.pass(15_000);
     expect(world.index().filter((line) => "gap" in line)).toMatchObject([
       { gap: { cause: "replug", length: null, count: 3 }, offset: 6 },
     ]);

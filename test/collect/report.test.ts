@@ -21,11 +21,12 @@ const SITE: SiteStatus = {
   heard: NOW - MINUTE,
   verified: true,
   forged: 0,
+  forgedAt: null,
   storage: { state: "ok", detail: "" },
   ackedAt: NOW - MINUTE,
   problem: null,
   renumbered: null,
-  events: { next: 5, bytes: 100, lost: 0, missing: 0 },
+  events: { next: 5, bytes: 100, lost: 0, lostAt: null, missing: 0 },
   consoles: { router1: CONSOLE },
 };
 
@@ -99,6 +100,19 @@ describe("the status of what is collected", () => {
     const disk = { state: "failing", detail: "full", since: NOW - MINUTE };
     expect(said(file({}, { disk }))[0]).toContain("the disk takes nothing for 1 min 0 s: full");
     expect(said(file(), { freeBytes: 1e6 })[0]).toContain("0 MiB are left");
+  });
+
+  it("says who cannot be believed, and which events are lost, with a remedy", () => {
+    expect(said(file({ verified: null }))[0]).toContain("acme/one: unverified: no key is known");
+    expect(said(file({ forged: 3, forgedAt: NOW - MINUTE }))[0]).toContain("3 statements in its name are not signed");
+    expect(said(file({ forged: 3, forgedAt: NOW - 25 * 60 * MINUTE }))).toEqual([]);
+    const events = { ...SITE.events, lost: 7 };
+    expect(said(file({ events: { ...events, lostAt: NOW - MINUTE } }))[0]).toContain("7 events are lost");
+    expect(said(file({ events: { ...events, lostAt: NOW - 25 * 60 * MINUTE } }))).toEqual([]);
+    const renumbered = { at: NOW - MINUTE, had: 10, next: 4 };
+    expect(said(file({ renumbered }))[0]).toContain("went back from #9 to #3");
+    const remedies = problemsOf(file({ verified: null }), NORMAL).map(({ todo }) => todo);
+    expect(remedies[0]).toContain("a running collector reads it by itself");
   });
 
   it("says whose files the disk does not give, and that nothing of it is stored", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readStatusFile } from "../../src/collect/status.ts";
 import { encodeChunk } from "../../src/protocol/chunk.ts";
+import { siteRoot } from "../../src/protocol/topics.ts";
 import { begun, World } from "./world.ts";
 
 it("the last words before a console fell silent are fetched after an interruption, though nobody sends them again", async () => {
@@ -126,6 +127,51 @@ describe("records that somebody else puts on the topic of events, which are not 
     expect(world.events_().at(-1)).toBe(11);
   });
 
+  it("with exactly the next number: it is not stored, the site's own is, and the status tells of it", async () => {
+    const world = await begun();
+    forge(world, 1);
+    await world.pass(1_000);
+    expect(world.folder.paths).not.toContain("acme/one/events.jsonl");
+    world.site.record("link", { state: "up" });
+    world.site.record("link", { state: "down" });
+    forge(world, 2);
+    await world.pass(60_000);
+    expect(world.events_()).toEqual([1, 2]);
+    expect(Buffer.from(world.folder.text("acme/one/events.jsonl")).toString()).not.toContain("forged");
+    expect(world.site.acked.get("0/ledger")).toBe(3);
+    const status = readStatusFile(world.folder.text("status.json"));
+    expect(status?.sites["acme/one"]?.forged).toBe(2);
+  });
+
+  it("while somebody tells each of them otherwise, all the time, the site's own are stored", async () => {
+    const world = await begun();
+    world.forging = true;
+    for (let index = 0; index < 5; index++) {
+      world.site.record("link", { state: "up" });
+      forge(world, world.collector.sites[0]?.events.next ?? 0);
+      await world.pass(60_000, 500);
+    }
+    // The live ones were lost on the way: what a read brings is told otherwise too.
+    world.site.records.push({ seq: 6, kind: "power" });
+    world.site.stall = true;
+    world.site.online();
+    await world.pass(600_000, 1_000);
+    expect(world.events_()).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(Buffer.from(world.folder.text("acme/one/events.jsonl")).toString()).not.toContain("forged");
+  });
+
+  it("are not asked about for each of them: the site's own records of a minute are a few small questions", async () => {
+    const world = await begun();
+    const reads = world.site.reads;
+    for (let index = 0; index < 120; index++) {
+      world.site.record("link", { state: "up" });
+      await world.pass(500);
+    }
+    await world.pass(20_000);
+    expect(world.events_()).toHaveLength(120);
+    expect(world.site.reads - reads).toBeLessThan(20);
+  });
+
   it("records that the site's own card no longer has are given up, in the middle of its ledger too", async () => {
     const world = new World({ ships: false });
     world.trouble = 1;
@@ -185,5 +231,33 @@ describe("a site whose numbers begin again", () => {
     await world.pass(120_000, 500);
     expect(world.stored().endsWith("PANIC goes on")).toBe(true);
     expect(world.site.acked.get("101/router1/rx")).toBe(13);
+  });
+});
+
+describe("messages in the names of sites that somebody invents", () => {
+  const invent = async (world: World, count: number): Promise<string[]> => {
+    for (let index = 0; index < count; index++)
+      world.inject(`${siteRoot("acme", `invented-${index}`)}/up/event`, Buffer.from('{"records":[{"seq":1}]}'));
+    await world.pass(15_000);
+    return [...new Set(world.folder.paths.map((path) => path.split("/")[1] ?? ""))].filter((name) => name !== "");
+  };
+
+  it("leave nothing on the disk where a list of sites is believed, and one line in the log", async () => {
+    const world = new World();
+    world.onlyKnown = true;
+    world.makeCollector();
+    world.site.speak("router1", "boot\r\n");
+    world.site.online();
+    world.connect();
+    expect(await invent(world, 300)).toEqual(["one"]);
+    expect(world.logged.filter((line) => line.includes("not in the list of sites"))).toHaveLength(1);
+    expect(world.stored()).toBe("boot\r\n");
+  });
+
+  it("are bounded where there is none", async () => {
+    const world = await begun();
+    expect(await invent(world, 300)).toEqual(["one"]);
+    expect(world.collector.sites).toHaveLength(251);
+    expect(world.logged.join()).toContain("name it with --site");
   });
 });

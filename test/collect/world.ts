@@ -20,6 +20,10 @@ export class World {
   nowMs = Date.UTC(2026, 10, 23, 12);
   /** How likely a message is lost, repeated, or overtaken. */
   trouble = 0;
+  /** A list of sites is believed, and names only the one. */
+  onlyKnown = false;
+  /** Somebody at the broker tells each record in words of his own too, before the site's and after them. */
+  forging = false;
   private readonly vault = newKey();
   private readonly siteKey = newKey();
   private readonly pullMs: number | null;
@@ -45,6 +49,11 @@ export class World {
   private up(message: Message): void {
     if (message.retained) this.retained.set(message.topic, message.payload);
     const statement = !message.topic.includes("/up/capture/") && !message.topic.endsWith("/up/event");
+    if (this.forging && message.topic.endsWith("/up/event")) {
+      const forged = Buffer.from(Buffer.from(message.payload).toString().replaceAll('"kind":"', '"kind":"forged-'));
+      this.queue.push({ ...message, payload: forged }, message, { ...message, payload: forged });
+      return;
+    }
     if (!statement && this.random.chance(this.trouble)) return;
     this.queue.push(message);
     if (this.random.chance(this.trouble)) this.queue.push(message);
@@ -69,7 +78,8 @@ export class World {
         },
         stop: async () => Promise.resolve(),
       },
-      keyOf: () => key,
+      keyOf: (site) => (site === "one" ? key : null),
+      onlyKnown: () => this.onlyKnown,
       sign: signer.sign,
       by: "vault",
       newId: ulid,

@@ -1,11 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { createDoubt } from "../../src/console/doubt.ts";
 
-/** Reads of so many bytes each, and where among them bytes may be missing. */
-function told(writerMayWait: boolean, ...reads: readonly number[]): string {
+/** Reads of so many bytes each, one so many ms after the other, and where among them bytes may be missing. */
+function toldSlowly(stepMs: number, writerMayWait: boolean, ...reads: readonly number[]): string {
   const story: (number | "?")[] = [];
-  const doubt = createDoubt(writerMayWait, () => story.push("?"));
+  let nowMs = 0;
+  const doubt = createDoubt(
+    writerMayWait,
+    () => story.push("?"),
+    () => nowMs,
+  );
   for (const bytes of reads) {
+    nowMs += stepMs;
     doubt.found(bytes);
     story.push(bytes);
   }
@@ -13,6 +19,8 @@ function told(writerMayWait: boolean, ...reads: readonly number[]): string {
   doubt.settle();
   return story.join(" ");
 }
+
+const told = (writerMayWait: boolean, ...reads: readonly number[]) => toldSlowly(1, writerMayWait, ...reads);
 
 describe("a real terminal that was found full", () => {
   it("may miss bytes behind its buffer, and behind what the driver had", () => {
@@ -33,6 +41,10 @@ describe("a pseudo terminal that was found full", () => {
 
   it("may miss bytes when its writer did not wait, as one that plays a UART", () => {
     expect(told(true, 4_095)).toBe("4095 ?");
-    expect(told(true, 4_095, 17, 9)).toBe("4095 ? 17 9");
+    expect(told(true, 4_095, 17, 9)).toBe("4095 ? 17 9 ?");
+  });
+
+  it("may miss bytes when a line could have filled it again before it was read", () => {
+    expect(toldSlowly(60, true, 4_095, 4_095, 17)).toBe("4095 ? 4095 17 ?");
   });
 });

@@ -115,6 +115,7 @@ describe("an acknowledgement", () => {
     const bench = new Bench(PLAN, undefined, COLLECTING);
     const published = () => bench.effects.filter(({ type }) => type === "publish").length;
     acknowledge(bench, ["key-vault"]);
+    bench.pass(1_000);
     const once = published();
     for (let count = 0; count < 50; count++) {
       bench.pass(1_000);

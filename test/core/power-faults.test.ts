@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Reply } from "../../src/core/messages.ts";
-import { Bench, PLAN } from "./bench.ts";
+import { Bench, outlet, PLAN } from "./bench.ts";
 
 const codes = (reply: Reply | undefined) => [reply?.phase, reply?.code];
 
@@ -189,19 +189,63 @@ describe("after a crash", () => {
 });
 
 describe("lock, unlock, cancel", () => {
-  it("a lock stops every verb, says by whom and why, and holds over a restart", () => {
+  it("a lock stops every verb, says by whom, since when and why, and holds over a restart", () => {
     const bench = new Bench();
     expect(bench.order("lock", "nas1", { reason: "technician on the ladder" })).toMatchObject({
       phase: "result",
       verdict: "done",
     });
     bench.start(bench.durable());
+    bench.pass(90_000);
     expect(bench.order("off", "nas1")).toMatchObject({
       code: "outlet.locked",
-      detail: "a4 by alice: technician on the ladder",
+      detail: "a4 by alice 1 min 30 s ago: technician on the ladder",
     });
     bench.order("unlock", "nas1");
     expect(bench.order("off", "nas1").phase).toBe("accepted");
+  });
+
+  it("since when holds over a reboot by the clock, and without one it is the least that is known", () => {
+    const told = (clocks: boolean): string => {
+      const bench = new Bench();
+      if (clocks) bench.emit({ type: "clock-read", wallMs: 1_000_000, trust: "none" });
+      bench.order("lock", "nas1", { reason: "fuse" });
+      const durable = bench.durable();
+      bench.nowMs = 5_000;
+      bench.start(durable, undefined, 8);
+      if (clocks) bench.emit({ type: "clock-read", wallMs: 8_200_000, trust: "none" });
+      bench.pass(60_000);
+      return String(bench.order("off", "nas1").detail);
+    };
+    expect(told(true)).toBe("a4 by alice 2 h 1 min ago: fuse");
+    expect(told(false)).toBe("a4 by alice at least 1 min 0 s ago: fuse");
+  });
+
+  it("what is pending names its next edge and counts down to it", () => {
+    const plan = { ...PLAN, outlets: { ...PLAN.outlets, a4: outlet("a4", 4, { contact: "no", offDelayMs: 8_000 }) } };
+    const bench = new Bench(plan);
+    const pending = () => (bench.ask({ kind: "status" }).state as { pending: unknown[] }).pending;
+    bench.order("off", "nas1", { forMs: 60_000 });
+    bench.pass(3_000);
+    expect(pending()).toMatchObject([{ target: "nas1", doing: "pause", next: "a4 off", leftMs: 5_000 }]);
+    bench.pass(15_000);
+    expect(pending()).toMatchObject([{ doing: "stay-off", next: "a4 on", leftMs: 50_000 }]);
+    bench.pass(50_000);
+    expect(pending()).toEqual([]);
+  });
+
+  it("cancelled before its edge to off, a command never makes it", () => {
+    for (const args of [{}, { forMs: 60_000 }]) {
+      const plan = { ...PLAN, outlets: { ...PLAN.outlets, a4: outlet("a4", 4, { contact: "no", offDelayMs: 8_000 }) } };
+      const bench = new Bench(plan);
+      bench.order("off", "nas1", args);
+      bench.pass(3_000);
+      bench.order("cancel", "nas1");
+      bench.pass(60_000);
+      expect(bench.last()).toMatchObject({ phase: "result", verdict: "cancelled" });
+      expect(bench.last()?.facts).toMatchObject({ a4: { commanded: { value: "on" }, driven: { value: "on" } } });
+      expect(bench.drives.filter(({ energised }) => !energised)).toEqual([]);
+    }
   });
 
   it("cancel ends the wait and pays the on; with nothing running it is refused", () => {

@@ -146,7 +146,7 @@ describe("locks", () => {
     bench.order("lock", "nas1", { forMs: 3_600_000, reason: "fuse" });
     bench.pass(3_599_000);
     expect(bench.order("off", "nas1")).toMatchObject({ code: "outlet.locked" });
-    expect(String(bench.last()?.detail)).toContain("by alice: fuse; it ends in 1 s");
+    expect(String(bench.last()?.detail)).toContain(" ago: fuse; it ends in 1 s");
     bench.pass(1_100);
     expect(bench.order("off", "nas1").phase).toBe("accepted");
   });
@@ -175,7 +175,7 @@ describe("locks", () => {
     bench.order("lock", "nas1", { reason: "hands inside" });
     const asOther = bench.select("unlock", "nas1", {}, "olaf");
     expect(codes(asOther)).toEqual(["rejected", "outlet.lock-owner"]);
-    expect(String(asOther.detail)).toContain("by alice: hands inside");
+    expect(String(asOther.detail)).toContain("by alice 0 ms ago: hands inside");
     expect(codes(bench.select("lock", "nas1", { forMs: 1_000 }, "olaf"))).toEqual(["rejected", "outlet.locked"]);
     const { nonce } = bench.select("unlock", "nas1", {}, "ada");
     expect(bench.operate(nonce, { by: "ada" })).toMatchObject({ phase: "result", verdict: "done" });

@@ -104,6 +104,8 @@ describe("towpath.service", () => {
     expect(one("Service.NoNewPrivileges")).toBe("yes");
     expect(one("Service.ProtectSystem")).toBe("strict");
     expect(one("Service.StateDirectory")).toBe("towpath");
+    // The local socket of a site whose card is read-only.
+    expect(one("Service.RuntimeDirectory")).toBe("towpath");
     expect(words("Service.RestrictAddressFamilies").sort()).toEqual(["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"]);
   });
 

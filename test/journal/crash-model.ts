@@ -1,9 +1,24 @@
+import { missingIn, unionOf } from "../../src/core/ranges.ts";
 import { createMemoryDisk, type MemoryDisk } from "../../src/disk/memory-disk.ts";
 import { KIND, type StoredRecord } from "../../src/journal/record.ts";
-import type { Segment } from "../../src/journal/segment.ts";
 import { claimsOf } from "../../src/journal/spans.ts";
-import { type CaptureItem, JournalStore } from "../../src/journal/store.ts";
+import { type CaptureItem, JournalStore, RING_NAMES } from "../../src/journal/store.ts";
 import type { Random } from "../sim/random.ts";
+import {
+  both,
+  byteAt,
+  copyOf,
+  declaredIn,
+  type Known,
+  lastOf,
+  lastSeq,
+  nothing,
+  recordText,
+  type Tally,
+  TRACKS,
+  type Track,
+  type Unowned,
+} from "./crash-marks.ts";
 import { FaultPlan, Killed } from "./fault-plan.ts";
 
 /**
@@ -11,48 +26,12 @@ import { FaultPlan, Killed } from "./fault-plan.ts";
  * there afterwards, and nothing is ever there that was not written.
  */
 
-export interface Tally {
-  states: number;
-  cuts: number;
-  kills: number;
-  lives: number;
-  faults: Record<string, number>;
-  /** Bytes and records that a sync had confirmed and that were looked for. */
-  syncedBytes: number;
-  syncedRecords: number;
-  lostSynced: number;
-  corrupt: number;
-  undeclared: number;
-  readonly problems: string[];
-}
-
-export function newTally(): Tally {
-  const counts = { states: 0, cuts: 0, kills: 0, lives: 0, syncedBytes: 0, syncedRecords: 0 };
-  return { ...counts, faults: {}, lostSynced: 0, corrupt: 0, undeclared: 0, problems: [] };
-}
-
-const TRACKS = ["a/rx", "b/rx"] as const;
-type Track = (typeof TRACKS)[number];
 /** Small rings are overwritten all the time; in large ones also what an earlier boot synced must be there. */
 const SMALL = { captureBytes: 32 * 1024, ledgerBytes: 32 * 1024, segmentBytes: 4 * 1024 };
 const LARGE = { ...SMALL, captureBytes: 1024 * 1024, ledgerBytes: 1024 * 1024 };
+/** Records that surely fill a segment. */
+const ROLL_TRIES = 100;
 const MAX = Number.MAX_SAFE_INTEGER;
-
-type Unowned = Record<Track, [number, number][]>;
-
-interface Known {
-  seq: number;
-  offset: Record<Track, number>;
-}
-
-/** What one byte of a track must be: it tells the boot, the track and the offset, so that a byte at a wrong place shows. */
-function byteAt(boot: number, track: number, offset: number): number {
-  return (Math.imul(offset + 1, 0x9e3779b1) ^ Math.imul(boot + 7 * track, 0x85ebca6b)) >>> 24;
-}
-
-function recordText(boot: number, seq: number): string {
-  return JSON.stringify({ seq, boot, words: `${byteAt(boot, 9, seq)}`.repeat(1 + (seq % 20)) });
-}
 
 /** One story of a disk: several lives, ended by kills and power cuts; each end is looked at in several ways. */
 export class CrashStory {
@@ -70,7 +49,9 @@ export class CrashStory {
   private synced: Known = { seq: 0, offset: { "a/rx": 0, "b/rx": 0 } };
   private readonly earlier: { boot: number; synced: Known; unowned: Unowned }[] = [];
   /** What a killed life had written and no sync had confirmed: it may go, but not in silence. */
-  private unowned: Unowned = { "a/rx": [], "b/rx": [] };
+  private unowned = nothing();
+  /** The same while nothing has failed since: the next sync that goes well owns it. */
+  private doubtful = nothing();
 
   constructor(random: Random, tally: Tally, name: string) {
     this.random = random;
@@ -118,8 +99,9 @@ export class CrashStory {
         () => this.capture(),
         () => undefined,
       );
-    else if (what < 0.9) this.syncBoth();
-    else this.syncBeside();
+    else if (what < 0.87) this.syncBoth();
+    else if (what < 0.97) this.syncBeside();
+    else this.rollLedger();
     // A disk full of power cuts: at any step the power may go, and what is left is looked at on a copy.
     if (this.random.chance(0.5)) this.look(this.cutCopy());
   }
@@ -130,7 +112,26 @@ export class CrashStory {
       done();
     } catch (error) {
       if (error instanceof Killed) throw error;
+      this.sufferTrouble();
     }
+  }
+
+  /** After this a sync that goes well says nothing about what lives before this one wrote. */
+  private sufferTrouble(): void {
+    this.unowned = both(this.unowned, this.doubtful);
+    this.doubtful = nothing();
+  }
+
+  /** Records that nobody has synced until a segment begins behind them; then the power goes in several ways. */
+  private rollLedger(): void {
+    const newest = (): number => this.store.ledger.segments().at(-1)?.generation ?? 0;
+    const before = newest();
+    for (let tries = 0; newest() === before && tries < ROLL_TRIES; tries++)
+      this.attempt(
+        () => this.record(),
+        () => undefined,
+      );
+    for (let cut = 0; cut < 3; cut++) this.look(this.cutCopy());
   }
 
   private record(): void {
@@ -161,6 +162,7 @@ export class CrashStory {
       () => this.store.sync("ledger"),
       () => {
         this.synced.seq = before.seq;
+        this.doubtful.ledger = [];
       },
     );
     this.attempt(
@@ -197,6 +199,8 @@ export class CrashStory {
 
   private confirm({ offset }: Known): void {
     Object.assign(this.synced.offset, offset);
+    // What a killed life left is on the medium too, once a sync of the next one went well.
+    this.doubtful = { ...nothing(), ledger: this.doubtful.ledger };
   }
 
   private caught(work: () => void): Error | null {
@@ -205,6 +209,7 @@ export class CrashStory {
       return null;
     } catch (error) {
       if (error instanceof Killed || !(error instanceof Error)) throw error;
+      this.sufferTrouble();
       return error;
     }
   }
@@ -220,6 +225,7 @@ export class CrashStory {
   /** The life ends: killed, what was written is there; without power, what was synced is. */
   private end(): void {
     const killed = this.random.chance(0.4);
+    if (killed && this.random.chance(0.4)) this.failLastSync();
     if (!killed) {
       this.disk.onCall = null;
       this.disk = this.cutCopy();
@@ -231,24 +237,46 @@ export class CrashStory {
     this.faults.arm(this.disk);
   }
 
+  /** The last that it hears is that a sync failed: the kernel calls the pages clean, and only some are on the medium. */
+  private failLastSync(): void {
+    this.disk.onCall = ({ what }) =>
+      what === "sync" ? { error: new Error("dropped"), keep: () => this.random.chance(0.5) } : null;
+    for (const which of RING_NAMES)
+      this.attempt(
+        () => this.store.sync(which),
+        () => undefined,
+      );
+  }
+
   private goOn(sameBoot: boolean): void {
     const seq = lastSeq(this.store);
     this.given.seq = seq;
+    if (sameBoot) this.doubtful.ledger.push([this.synced.seq + 1, seq + 1]);
     this.synced.seq = Math.min(this.synced.seq, seq);
     if (sameBoot) {
       for (const track of TRACKS) {
         const head = this.store.recovered.tracks[track];
         const next = head?.boot === this.boot ? head.next : 0;
-        this.unowned[track].push([this.synced.offset[track], next]);
+        this.doubtful[track].push([this.synced.offset[track], next]);
+        this.unowned[track].push(...this.goneOf(track, next));
         this.given.offset[track] = next;
       }
       return;
     }
-    this.earlier.push({ boot: this.boot, synced: copyOf(this.synced), unowned: this.unowned });
+    this.earlier.push({ boot: this.boot, synced: copyOf(this.synced), unowned: both(this.unowned, this.doubtful) });
     this.boot++;
     this.given.offset = { "a/rx": 0, "b/rx": 0 };
-    this.unowned = { "a/rx": [], "b/rx": [] };
+    // The ledger goes on over boots; what a power cut left of it is on the medium.
+    this.unowned = { ...nothing(), ledger: this.unowned.ledger };
+    this.doubtful = nothing();
     this.synced = { seq: this.synced.seq, offset: { "a/rx": 0, "b/rx": 0 } };
+  }
+
+  /** What the killed life had in its memory only. */
+  private goneOf(track: Track, next: number): [number, number][] {
+    const range = this.store.readCapture(track, this.boot, 0, MAX, MAX);
+    const held = (range?.pieces ?? []).map((one): [number, number] => [one.offset, one.offset + one.data.length]);
+    return missingIn(unionOf(held), [range?.first ?? next, next]).map(([from, to]) => [from, to]);
   }
 
   /** What a new life finds, and what it must. */
@@ -261,21 +289,26 @@ export class CrashStory {
     if (seq < this.synced.seq) this.lost(`ledger at ${seq}, synced ${this.synced.seq}`);
     if (seq > this.given.seq) this.wrong(`ledger at ${seq}, given ${this.given.seq}`);
     this.lookAtLedger(store, seq);
-    this.lookAtCapture(store, this.boot, this.synced, this.unowned);
+    this.lookAtCapture(store, this.boot, this.synced, both(this.unowned, this.doubtful));
     const before = this.earlier.at(-1);
     if (before !== undefined && this.quota === LARGE && !this.faults.squeezed)
       this.lookAtCapture(store, before.boot, before.synced, before.unowned);
   }
 
   private lookAtLedger(store: JournalStore, seq: number): void {
-    // The oldest segment may have been half overwritten when the power went: that is the quota, not a loss.
-    const [oldest] = this.tight ? store.ledger.segments() : [];
-    const overwritten = oldest === undefined ? 0 : lastOf(store, oldest) + 1;
+    // The oldest segment may have been half overwritten when the power went: that is the quota, not a loss. While the
+    // card refuses the two after it are tried too.
+    const victims = this.tight
+      ? store.ledger.segments().filter(({ name }, at) => at === 0 || (at < 3 && this.faults.begun.has(name)))
+      : [];
+    const overwritten = Math.max(0, ...victims.map((one) => lastOf(store, one) + 1));
     let last: number | null = null;
     for (const json of store.readLedger(0, MAX, MAX)) {
       const record = JSON.parse(json) as { seq: number };
+      if (last === null && !this.tight && record.seq > 1) this.lost(`the ledger begins at ${record.seq}`);
       if (this.texts.get(record.seq)?.has(json) !== true) this.wrong(`ledger record ${json}`);
-      if (last !== null && record.seq !== last + 1 && last >= overwritten)
+      const begin = (last ?? record.seq) + 1;
+      if (begin > overwritten && missingIn(unionOf(this.unowned.ledger), [begin, record.seq]).length > 0)
         this.lost(`ledger ${record.seq} follows ${last}`);
       last = record.seq;
     }
@@ -291,7 +324,9 @@ export class CrashStory {
       const first = range?.first ?? 0;
       const sum = synced.offset[track];
       this.tally.syncedBytes += Math.max(0, sum - first);
-      const excused = unowned[track].some(([from, to]) => next >= from && to >= sum);
+      // Several lives may have left it, each a stretch.
+      const mayGo = unionOf(unowned[track]);
+      const excused = mayGo.some(([from, to]) => next >= from && to >= sum);
       if (next < sum && !excused) this.lost(`${track} at ${next}, synced ${sum} (boot ${boot})`);
       let covered = first;
       for (const { offset, data } of range?.pieces ?? []) {
@@ -300,10 +335,7 @@ export class CrashStory {
           if (byte !== byteAt(boot, index, offset + at)) return this.wrong(`${track}: byte at ${offset + at}`);
         const missing = declaredIn(range?.gaps ?? [], covered, offset);
         if (missing !== offset - covered) this.undeclared(`${track}: ${covered} to ${offset}, declared ${missing}`);
-        const promised = unowned[track].reduce(
-          (most, [from, to]) => (covered >= from ? Math.max(most, to) : most),
-          covered,
-        );
+        const promised = mayGo.reduce((most, [from, to]) => (covered >= from ? Math.max(most, to) : most), covered);
         const kept = offset > promised && promised < sum && !this.wasGivenUp(store, boot, track, covered);
         if (kept) this.lost(`${track}: ${promised} to ${offset} was synced (boot ${boot})`);
         covered = offset + data.length;
@@ -355,24 +387,4 @@ export class CrashStory {
   private tell(text: string): void {
     if (this.tally.problems.length < 20) this.tally.problems.push(`${this.name}: ${text}`);
   }
-}
-
-function lastOf(store: JournalStore, segment: Segment): number {
-  return [...store.ledger.ring.read(segment)].reduce((most, { position }) => Math.max(most, position), 0);
-}
-
-function copyOf({ seq, offset }: Known): Known {
-  return { seq, offset: { ...offset } };
-}
-
-function declaredIn(gaps: readonly { offset: number; length: number | null }[], from: number, to: number): number {
-  const within = gaps.filter(({ offset }) => offset >= from && offset < to);
-  return within.reduce((sum, { length }) => sum + (length ?? 0), 0);
-}
-
-/** The newest snapshot and what follows, as the last sequence number that is known. */
-function lastSeq(store: JournalStore): number {
-  const { snapshot, records } = store.recovered;
-  const seqs = [snapshot ?? "", ...records].filter(Boolean).map((json) => (JSON.parse(json) as { seq: number }).seq);
-  return Math.max(0, ...seqs);
 }

@@ -4,7 +4,8 @@ import { createMemoryDisk } from "../../src/disk/memory-disk.ts";
 import { readSegment } from "../../src/journal/segment.ts";
 import { JournalStore } from "../../src/journal/store.ts";
 import { seeded } from "../sim/random.ts";
-import { CrashStory, newTally } from "./crash-model.ts";
+import { newTally } from "./crash-marks.ts";
+import { CrashStory } from "./crash-model.ts";
 
 /** The same stories that `npm run torture:disk` tells by the hundred thousand. */
 

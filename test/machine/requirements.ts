@@ -18,6 +18,7 @@ const NEEDED = {
     "dpkg-deb",
     "apt-get",
     "setpriv",
+    "ssh-keygen",
   ],
 } as const;
 

@@ -1,13 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import type { KeyObject } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readOpensshKey } from "../../src/access/openssh-key.ts";
 import { type Client, openClient, type SiteReply, sleep } from "../../src/operator/client.ts";
 import { newId, operate, select } from "../../src/operator/switching.ts";
 import { inProcessSigner, newKey, trustText } from "../trust.ts";
-import type { Guest } from "./guest.ts";
+import type { Guest, Outcome } from "./guest.ts";
 
 /** A site as an installer leaves it on a machine: the package, its config and trust, a broker outside, an operator. */
 
@@ -23,6 +24,8 @@ export interface LaidSite {
   /** Connects the guest's uplink to the broker, and the operator to the same one. */
   join(guest: Guest): Promise<void>;
   operator(): Operator;
+  /** The command on this machine, as the operator types it; through the broker. `out` is both outputs. */
+  towpath(args: readonly string[]): Promise<Outcome>;
   end(): Promise<void>;
 }
 
@@ -43,7 +46,7 @@ link: { brokers: [ "mqtt://192.168.50.100:1883" ] }
 outlets:
   a1: { relay: 1, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h }
   a2: { relay: 2, contact: nc, offTime: 2s, minOff: 0s, minOn: 0s, rate: 100000/h }
-  a3: { relay: 3, contact: nc, minOff: 0s, minOn: 0s, rate: 100000/h, observe: { input: s1, within: 3s } }
+  a3: { relay: 3, contact: nc, minOff: 0s, minOn: 0s, rate: 100000/h, observe: { input: s1, within: 5s } }
   a4: { relay: 4, contact: nc, minOff: 0s, minOn: 0s, rate: 100000/h }
 devices:
   router1: { outlets: [a1], consoles: [router1] }
@@ -70,7 +73,10 @@ RebootWatchdogSec=off
 
 export async function layOutSite(arch: "amd64" | "arm64", board: string): Promise<LaidSite> {
   const folder = mkdtempSync(join(tmpdir(), "towpath-site-"));
-  const alice = newKey();
+  const identity = join(folder, "alice");
+  execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "alice", "-f", identity]);
+  const alice = readOpensshKey(readFileSync(identity, "utf8"));
+  if (alice === null) throw new Error(`${identity} is no key that can sign in this process`);
   const operators = { alice: { key: alice, role: "operator" } };
   const file = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text, { mode: 0o644 });
@@ -91,6 +97,18 @@ export async function layOutSite(arch: "amd64" | "arm64", board: string): Promis
       guest.uplinks.primary.reach(broker.port);
     },
     operator: () => operatorOf(broker.port, alice),
+    towpath: (args) =>
+      typed([
+        ...args,
+        "--broker",
+        `mqtt://127.0.0.1:${broker.port}`,
+        "--fleet",
+        "acme",
+        "--as",
+        "alice",
+        "--identity",
+        identity,
+      ]),
     async end() {
       await broker.stop();
       rmSync(folder, { recursive: true, force: true });
@@ -177,6 +195,19 @@ function operatorOf(port: number, key: KeyObject): Operator {
       }
     },
   };
+}
+
+function typed(args: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("node", [join(ROOT, "src/towpath.mjs"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (bytes: Buffer) => {
+        out += bytes.toString("utf8");
+      });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? -1, out }));
+  });
 }
 
 /** Until the controller that runs now answers on its socket; gives its process id. */

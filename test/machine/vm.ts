@@ -3,6 +3,7 @@ import { consoleScenarios } from "./scenarios/consoles.ts";
 import { siteScenarios } from "./scenarios/site.ts";
 import { LAID, smoke } from "./scenarios/smoke.ts";
 import { torture } from "./scenarios/torture.ts";
+import { verdictScenarios } from "./scenarios/verdicts.ts";
 import { layOutSite } from "./site.ts";
 import { startVm } from "./start-vm.ts";
 
@@ -12,6 +13,6 @@ await runScenarios({
   kind: "vm",
   start: (options) => startVm({ ...options, files: { ...LAID, ...site.files } }),
   smoke,
-  scenarios: siteScenarios(site, [...consoleScenarios(site), torture(site, 3)]),
+  scenarios: siteScenarios(site, [...verdictScenarios(site), ...consoleScenarios(site), torture(site, 3)]),
   end: site.end,
 });

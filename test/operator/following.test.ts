@@ -201,6 +201,17 @@ describe("following", () => {
     expect(shown).toBe("abcdefghijklmnopqrstuvwxyz");
   });
 
+  it("reads what a piece may hold that it cannot unpack, also where the piece begins in what is here", async () => {
+    const past = { boot: CURRENT, text: "the same words", gaps: [] };
+    const shown = await followed([past], async ({ publish }) => {
+      past.text = "the same words, the same words";
+      const piece = chunk(10, "ords, the same words", 0, CURRENT);
+      publish("up/capture/router1/rx", encodeChunk(piece, Buffer.from("what we never had: the same words")));
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+    });
+    expect(shown).toBe("the same words, the same words");
+  });
+
   it("goes over to the next boot when the site's machine restarts, with the last words of the one before", async () => {
     const boots: Told[] = [{ boot: CURRENT, text: "abc", gaps: [] }];
     const shown = await followed(boots, async ({ site }) => {

@@ -2,6 +2,7 @@ import { renameSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { loseReplies } from "./lost-replies.ts";
 import {
   freePort,
   makeKey,
@@ -76,6 +77,23 @@ describe("the exit codes", () => {
     await until(async () => (await towpath(["power", "outcome", "one", id, ...flags])).out.includes("verified"));
     expect((await towpath(["power", "outcome", "one", id, ...flags])).code).toBe(0);
     expect((await towpath(["power", "outcome", "one", "01JD8Q6Z5W3X1V9K7C2M4N6P8R", ...flags])).code).toBe(3);
+  });
+
+  it("6 when every reply was lost on its way, and `outcome` tells what became of it", async () => {
+    const site = await makeSite(temporaryFolder());
+    await startController(site.config);
+    const real = join(site.data, "towpath.sock");
+    const lossy = join(site.folder, "lossy.sock");
+    await loseReplies(lossy, real);
+    const flags = ["--identity", site.identity, "--trust", site.trust];
+    const lost = await towpath(["power", "on", "one/nas1", "--yes", "--local", lossy, ...flags]);
+    expect(lost, lost.err).toMatchObject({ code: 6 });
+    expect(lost.err).toContain("sent and not answered");
+    const id = /towpath power outcome one (\S+)/.exec(lost.err)?.[1] ?? "";
+    const outcome = await towpath(["power", "outcome", "one", id, "--local", real, ...flags]);
+    expect(outcome, outcome.err).toMatchObject({ code: 0 });
+    expect(outcome.out).toContain("commanded: done");
+    expect(site.edges()).toMatchObject([{ relay: 3, energised: true }]);
   });
 
   it("a site that went away is told with its last known state and its age", async () => {

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
-import { CrashStory, newTally } from "../journal/crash-model.ts";
+import { newTally } from "../journal/crash-marks.ts";
+import { CrashStory } from "../journal/crash-model.ts";
 import { seeded } from "../sim/random.ts";
 import { fullCard, impossible } from "./full-card.ts";
 

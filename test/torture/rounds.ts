@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import koffi from "koffi";
 import { openDisk } from "../../src/disk/disk.ts";
 import { JournalStore } from "../../src/journal/store.ts";
 import { sleep } from "../../src/operator/client.ts";
@@ -183,9 +184,19 @@ function tail(log: string): string {
   }
 }
 
+const CLONE_NEWNS = 0x0002_0000;
+
+/** What is mounted from now on is seen by this process and its children alone, and goes with them, however they end. */
+function keepMountsToOurselves(): boolean {
+  const unshare = koffi.load("libc.so.6").func("int unshare(int flags)");
+  if (unshare(CLONE_NEWNS) !== 0) return false;
+  execFileSync("mount", ["--make-rprivate", "/"]);
+  return true;
+}
+
 /** A small file system of its own for the data folder; null where this user may not mount. */
 export function smallDisk(sizeBytes: number): ((data: string) => () => void) | null {
-  if (process.getuid?.() !== 0) return null;
+  if (process.getuid?.() !== 0 || !keepMountsToOurselves()) return null;
   return (data) => {
     mkdirSync(data, { recursive: true });
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs", data]);

@@ -24,6 +24,8 @@ const LFLAG_AT = 12;
 const ICANON = 0o2;
 /** N_TTY_BUF_SIZE, less the byte that it never fills. */
 const KERNEL_BYTES = 4_095;
+/** What comes in one tick at most: a little more than a tick is long. */
+const LINE_MS = 6;
 const NEARLY_FULL_BYTES = 3_000;
 /** So long the kernel may take to carry bytes from one side of a pty to the other. */
 const SETTLE_MS = 3;
@@ -76,8 +78,10 @@ export class Uart {
   /** Says what is due by now. */
   tick(nowMs: number): void {
     if (this.begunMs === null) return;
-    const due = Math.floor((nowMs - this.begunMs) * this.bytesPerMs) - this.said;
-    if (due <= 0) return;
+    const late = Math.floor((nowMs - this.begunMs) * this.bytesPerMs) - this.said;
+    if (late <= 0) return;
+    // A line fills no buffer at once, also when this process had to wait for its turn.
+    const due = Math.min(late, Math.ceil(LINE_MS * this.bytesPerMs));
     if (this.pty === null) return this.lose("unplugged", due);
     const closed = this.closed();
     // A real port forgets what nobody read when its last opener goes; a pseudo terminal would keep it.

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statfsSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { Collector, filtersFor } from "../../collect/collector.ts";
@@ -8,8 +8,10 @@ import { LOCK_FILE, STATUS_FILE } from "../../collect/layout.ts";
 import { type Problem, problemsOf } from "../../collect/report.ts";
 import { type ConsoleStatus, readStatusFile, type SiteStatus, type StatusFile } from "../../collect/status.ts";
 import { formatDuration, parseDuration } from "../../core/duration.ts";
+import { makeFolder } from "../../disk/make-folder.ts";
 import { NAME } from "../../protocol/topics.ts";
 import { openTransport } from "../client.ts";
+import { freshSites } from "../fresh-sites.ts";
 import { serviceSigner } from "../signer.ts";
 import { ulid } from "../ulid.ts";
 import {
@@ -61,7 +63,7 @@ then sign and push. DIR/FLEET/SITE/CONSOLE.rx/DAY.log are the console's own byte
     },
     optionHelp: {
       dir: "the folder of what is collected",
-      site: "only this site, may be given more than once; default: every site of the fleet",
+      site: "only this site, may be given more than once; default: every site of the list of sites, or of the fleet",
       receiver: "this receiver's name (default: the machine's)",
       hook: "run for offline, online, gap, pattern, storage: one JSON event on its standard input",
       pull: "also fetch what sites do not ship by themselves, this often",
@@ -110,14 +112,16 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
   });
   const log = (line: string): void => note(`${new Date().toISOString()} ${safe(line)}`);
+  const known = freshSites(context.settings, context.sites, log);
   const wanted = sites.length === 0 ? null : sites;
   const collector = new Collector({
     fleet,
     sites: wanted,
     receiver,
     folder: openFolder(dir),
-    transport: openTransport(context.settings, filtersFor(fleet, wanted)),
-    keyOf: context.sites.keyOf,
+    transport: await openTransport(context.settings, filtersFor(fleet, wanted)),
+    keyOf: known.keyOf,
+    onlyKnown: () => context.settings.sites !== null && known.doubt === null,
     sign: who.signer.sign,
     by: who.by,
     newId: ulid,
@@ -144,7 +148,7 @@ async function serve(args: CliArgs, dir: string, machine: Machine): Promise<numb
 
 function lockFolder(dir: string, machine: Machine): { release(): void } {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o750 });
+    makeFolder(dir, 0o750);
     const lock = machine.lockFile(join(dir, LOCK_FILE), "make");
     if (lock !== null) return lock;
   } catch (error) {

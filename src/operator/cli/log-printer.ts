@@ -1,6 +1,6 @@
 import type { Chunk } from "../../protocol/chunk.ts";
 import type { ClockAt } from "../answers.ts";
-import { BootClocks } from "../boot-clocks.ts";
+import { BootClocks, bootText } from "../boot-clocks.ts";
 import type { DeclaredGap } from "../capture-source.ts";
 import { gapText } from "../gap-text.ts";
 import { type LineSearch, withoutOrders } from "../grep.ts";
@@ -88,7 +88,7 @@ export class LogPrinter implements LogSink {
     if (this.boot === boot) return;
     if (this.boot !== null) {
       this.endLine();
-      this.note(`-- the site's machine restarted: what follows was said in boot ${boot} --`);
+      this.note(`-- the site's machine restarted: what follows was said in boot ${bootText(boot)} --`);
     }
     this.boot = boot;
     if (this.mode === "timestamps") this.doubt(boot);

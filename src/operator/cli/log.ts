@@ -1,4 +1,4 @@
-import { BootClocks } from "../boot-clocks.ts";
+import { BootClocks, bootText } from "../boot-clocks.ts";
 import type { CaptureSource, Extent } from "../capture-source.ts";
 import { PastRead } from "../past.ts";
 import type { Item } from "../pieces.ts";
@@ -210,7 +210,9 @@ class Reading {
   private tellForgotten({ boots }: Extent): void {
     for (const { boot, first } of boots)
       if (first > 0)
-        this.screen.note(`-- ${first} older bytes of boot ${boot} are no longer held (overwritten by newer text) --`);
+        this.screen.note(
+          `-- ${first} older bytes of boot ${bootText(boot)} are no longer held (overwritten by newer text) --`,
+        );
   }
 
   async live(): Promise<void> {

@@ -27,6 +27,7 @@ import {
   whoOf,
 } from "./connect.ts";
 import { ask, interactive, jsonText, note, paint, print, safe } from "./out.ts";
+import { pendingText } from "./pending.ts";
 import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
@@ -42,6 +43,8 @@ export const command: CliCommand = {
     "towpath power cycle demo/router1",
     "towpath power off demo/switch1 --for 10m --reason 'drain capacitors'",
     "towpath power cycle demo/router1 demo/switch1      # one command: all of them or none, in the order of `after`",
+    "towpath power status demo                          # with what is pending, and the time to its next edge",
+    "towpath power cancel demo/switch1                  # ends that wait: what is owed comes on now",
     "towpath power lock demo/switch1 --for 2h --reason 'hands inside'",
     "towpath power outcome demo 01JD8Q6Z5W3X1V9K7C2M4N6P8R",
   ],
@@ -279,8 +282,7 @@ async function outcome(args: CliArgs, site: string | undefined, id: string | und
     const stored = asRecord(reply.outcome) as SiteReply | null;
     if (args.json) print(jsonText({ ok: reply.phase === "result", ...reply }));
     else if (reply.phase === "rejected" || stored === null) tellRejected(false, reply);
-    else if (stored.phase === "accepted")
-      print(`in execution: ${safe(String(asRecord(reply.pending)?.doing ?? "waiting for the card"))}`);
+    else if (stored.phase === "accepted") print(`in execution: ${pendingText(asRecord(reply.pending) ?? {})}`);
     else showVerdict(stored);
     return reply.phase === "rejected" || stored === null ? EXIT.rejected : exitOf(stored);
   } finally {

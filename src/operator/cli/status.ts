@@ -11,6 +11,7 @@ import type { Who } from "../who.ts";
 import { type CliArgs, type CliCommand, CONNECTION_HELP, CONNECTION_OPTIONS, EXIT, SilentError } from "./command.ts";
 import { type Context, connectTo, contextOf, sayVerification, viewerOf } from "./connect.ts";
 import { ConsoleText, jsonText, note, paint, print, safe } from "./out.ts";
+import { pendingText } from "./pending.ts";
 import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
@@ -100,10 +101,21 @@ function showState(state: Json, how: string): void {
   for (const name of Object.keys(outlets).filter((one) => !owned.includes(one)))
     showOutlet(name, asRecord(outlets[name]) ?? {}, Number(state.mono));
   for (const pending of Array.isArray(state.pending) ? state.pending.map(asRecord) : []) {
-    print(
-      `  ${paint("yellow", "running")} ${safe(String(pending?.verb))} by ${safe(String(pending?.by))}: ${safe(String(pending?.doing))} ${safe(String(pending?.id))}`,
-    );
+    showPending(String(state.name), pending ?? {});
   }
+}
+
+/** A command in execution: what comes next, when, and how to have it sooner. */
+function showPending(site: string, pending: Json): void {
+  const { id, verb, by, target } = pending;
+  print(
+    `  ${paint("yellow", "running")} ${safe(`${verb} ${target ?? ""} by ${by}`)}: ${pendingText(pending)} ${safe(String(id))}`,
+  );
+  const [first] = String(target ?? "").split(",");
+  if (typeof pending.leftMs !== "number" || !first) return;
+  const cancel = `towpath power cancel ${safe(`${site}/${first}`)}`;
+  if (pending.doing === "stay-off") print(`    at once with: ${cancel}`);
+  else if (String(pending.next).endsWith(" off")) print(`    not at all with: ${cancel}`);
 }
 
 /** Who stores what the consoles say, and whether it still does. */
@@ -159,13 +171,25 @@ function showOutlet(name: string, outlet: Json, monoMs: number): void {
   print(`      ${safety(outlet)}`);
   if (lock !== null)
     print(
-      `      ${paint("yellow", "locked")} by ${safe(String(lock.by))}: ${safe(String(lock.reason || "no reason given"))}${lockEnd(lock)}`,
+      `      ${paint("yellow", "locked")} by ${safe(String(lock.by))}${safe(lockedSince(lock, monoMs))}: ${safe(String(lock.reason || "no reason given"))}${lockEnd(lock)}`,
     );
   if (outlet.alarm === true) print(`      ${paint("red", "ALARM")} ${explain("fact.disagrees")}`);
 }
 
+/** By the site's clock where it had one then; else as long as its machine has been up since. */
+function lockedSince({ sinceWallMs, atMs }: Json, monoMs: number): string {
+  if (typeof sinceWallMs === "number") return ` since ${dateText(sinceWallMs)}`;
+  return typeof atMs === "number" ? ` for at least ${formatDuration(Math.max(0, monoMs - atMs))}` : "";
+}
+
+/** A site that is not known may say anything. */
+function dateText(wallMs: number): string {
+  const date = new Date(wallMs);
+  return Number.isNaN(date.getTime()) ? "?" : date.toISOString();
+}
+
 function lockEnd(lock: Json): string {
-  if (typeof lock.untilWallMs === "number") return ` (until ${new Date(lock.untilWallMs).toISOString()})`;
+  if (typeof lock.untilWallMs === "number") return ` (until ${dateText(lock.untilWallMs)})`;
   return typeof lock.forMs === "number" ? " (does not end before the site's clock can be trusted)" : "";
 }
 
@@ -214,7 +238,7 @@ function showLine(line: Json | null): void {
 /** One line a site, from what the broker keeps. */
 async function fleet(args: CliArgs, context: Context): Promise<number> {
   const seen = new Map<string, { state: Json | null; verified: boolean | null; presence: Json | null }>();
-  const transport = openTransport(context.settings, [
+  const transport = await openTransport(context.settings, [
     `towpath/1/+/${context.settings.fleet ?? "+"}/+/up/state`,
     `towpath/1/+/${context.settings.fleet ?? "+"}/+/up/link/+`,
   ]);

@@ -167,24 +167,6 @@ async function breaks(site: Site): Promise<void> {
   await ready(guest, pid);
 }
 
-/** The contact of modem1's outlet senses at s1, GPIO12: pulled down where the load has power. */
-async function observes({ guest, operator }: Site): Promise<void> {
-  const contact = (fed: boolean) =>
-    guest.expect(`echo ${fed ? "pull-down" : "pull-up"} >/run/gpio-sim-pi/sim_gpio12/pull`);
-  await contact(true);
-  const obeyed = await operator.power("off", "modem1", (reply) => {
-    if (reply.phase === "progress") void contact(false);
-  });
-  assert.deepEqual([obeyed?.phase, obeyed?.verdict], ["result", "verified"], JSON.stringify(obeyed));
-  // The line goes to on, and the contact does not follow: a relay that is stuck.
-  const stuck = await operator.power("on", "modem1");
-  assert.deepEqual([stuck?.verdict, stuck?.code], ["failed", "fact.disagrees"], JSON.stringify(stuck));
-  await contact(true);
-  await sleep(500);
-  const outlets = (await operator.status()).outlets as Consoles;
-  assert.match(JSON.stringify(outlets.a3), /"observed":\{"value":"on"/);
-}
-
 async function examines({ guest }: Site): Promise<void> {
   const doctor = `towpath doctor --config ${SITE}`;
   const { out } = await guest.run(`${doctor} --json`);
@@ -231,7 +213,6 @@ const TRIED: readonly (readonly [name: string, run: (site: Site) => Promise<void
   ["a cable pulled in mid-line and put back, here and elsewhere, is a gap and then the console again", pulled],
   ["a twin serial number closes the console until the twin is gone, and nothing is written to it", twins],
   ["a BREAK reaches the adapter, as long as it was meant to be", breaks],
-  ["a contact that follows verifies a command, one that does not fails it", observes],
   ["the doctor sees chip, lines and store, and clicks no relay that a controller holds", examines],
   ["a line that a thief took is named, the site runs without it, and has it when it is free", thief],
 ];
