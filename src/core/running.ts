@@ -112,8 +112,8 @@ export function recoverOwed(turn: Turn): void {
 function restOfWait(turn: Turn, { verb, offAtMs, waitMs }: Unsettled, owed: readonly string[]): Step[] {
   const dark = owed.some((name) => drivenPower(turn.state, name) === "off");
   if (!dark || verb !== "cycle") return [];
-  if (offAtMs !== null) return [{ do: "pause", ms: Math.max(0, offAtMs + waitMs - turn.nowMs) }];
+  if (offAtMs !== null) return [{ do: "pause", ms: Math.max(0, offAtMs + waitMs - turn.nowMs), before: "on" }];
   // Since when is not known any more: once more as long as usual, but never longer than was asked for.
   const usual = Math.max(...outletsNamed(turn.state.plan, owed).map(({ offTimeMs }) => offTimeMs));
-  return [{ do: "pause", ms: Math.min(waitMs, usual) }];
+  return [{ do: "pause", ms: Math.min(waitMs, usual), before: "on" }];
 }

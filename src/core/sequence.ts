@@ -31,7 +31,7 @@ export type Step =
   | Drive
   | { do: "observe"; outlets: readonly string[]; power: Switch; withinMs: number }
   | { do: "stay-off"; waitMs: number }
-  | { do: "pause"; ms: number };
+  | { do: "pause"; ms: number; before: Switch };
 
 export interface Sequence {
   readonly intent: Intent;
@@ -96,7 +96,7 @@ function stopSteps(plan: SitePlan, outlets: readonly string[]): Step[] {
 
 function driveAfter(ms: number, { name, relay, contact }: OutletPlan, power: Switch): Step[] {
   const drive: Drive = { do: "drive", outlet: name, power, relay, energised: energisedFor(contact, power) };
-  return ms > 0 ? [{ do: "pause", ms }, drive] : [drive];
+  return ms > 0 ? [{ do: "pause", ms, before: power }, drive] : [drive];
 }
 
 function observeStep(plan: SitePlan, outlets: readonly string[], power: Switch): Step[] {
@@ -186,11 +186,10 @@ export function advance(sequence: Sequence, observed: (outlet: string) => Switch
 }
 
 /** An edge to off that did not begin, the wait before it, the look after it: what a cancelled command leaves out. */
-function leadsOff({ steps, at, beganMs }: Sequence, step: Step): boolean {
-  if (step.do === "drive") return step.power === "off" && beganMs === null;
-  if (step.do === "observe") return step.power === "off";
-  const after = steps[at + 1];
-  return step.do === "pause" && after?.do === "drive" && after.power === "off";
+function leadsOff({ beganMs }: Sequence, step: Step): boolean {
+  if (step.do === "stay-off") return false;
+  if (step.do === "pause") return step.before === "off";
+  return step.power === "off" && (step.do === "observe" || beganMs === null);
 }
 
 function waiting(sequence: Sequence, wakeAtMs: number): Progress {
