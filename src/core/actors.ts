@@ -1,7 +1,7 @@
 import { type Ask, type Refusal, standingRefusal } from "./checks.ts";
 import type { Event } from "./events.ts";
-import { recordIntent } from "./power.ts";
 import { overRate } from "./rate.ts";
+import { recordIntent } from "./recording.ts";
 import type { SiteState, Turn } from "./state.ts";
 import { parseTargets, resolveTarget } from "./target.ts";
 

@@ -41,7 +41,7 @@ const STANDING: readonly Check[] = [
 ];
 
 export function standingRefusal(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
-  if (ask.verb === "lock" || ask.verb === "unlock" || ask.verb === "cancel") return plainRefusal(state, ask, nowMs);
+  if (!moves(ask)) return plainRefusal(state, ask, nowMs);
   for (const check of STANDING) {
     const refusal = check(state, ask, nowMs);
     if (refusal !== null) return refusal;
@@ -49,6 +49,7 @@ export function standingRefusal(state: SiteState, ask: Ask, nowMs: number): Refu
   return null;
 }
 
+/** A tag may be put on and a wait be ended whatever the limits say: only where there is something to do. */
 function plainRefusal(state: SiteState, ask: Ask, nowMs: number): Refusal | null {
   if (ask.verb === "cancel" && !ask.outlets.some((outlet) => busyWith(state, outlet) !== null)) {
     return { code: "outlet.idle", detail: "nothing to cancel" };
@@ -105,6 +106,11 @@ export function tagRefusal(state: SiteState, identity: Identity, ask: Ask, nowMs
     if (lock !== null && lock.by !== identity.name) return { code, detail: lockText(state, outlet, lock, nowMs) };
   }
   return null;
+}
+
+/** True when the command drives edges of its own; the others lock, unlock, or end a wait. */
+export function moves(ask: Pick<Ask, "verb">): boolean {
+  return ask.verb === "on" || cuts(ask);
 }
 
 /** True when the command takes power away, if only for a while. */

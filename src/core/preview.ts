@@ -1,5 +1,5 @@
 import type { Ask, Refusal } from "./checks.ts";
-import { cuts, namedDevices } from "./checks.ts";
+import { cuts, moves, namedDevices } from "./checks.ts";
 import { factsOfAll } from "./facts.ts";
 import type { OutletFacts } from "./messages.ts";
 import { type BranchKind, branchOf, devicesFedBy, outletsNamed, type SitePlan } from "./plan.ts";
@@ -33,16 +33,15 @@ export function previewOf(state: SiteState, ask: Ask, refusal: Refusal | null, l
   const { plan } = state;
   const loses = cuts(ask) ? devicesFedBy(plan, ask.outlets) : [];
   const ownBranch = branchOf(plan, ask.outlets);
-  const power = ask.verb === "on" || ask.verb === "off" || ask.verb === "cycle";
   return {
     verb: ask.verb,
     target: targetText(ask.targets),
-    moves: power ? movesOf(powerSteps(plan, ask)) : [],
+    moves: moves(ask) ? movesOf(powerSteps(plan, ask)) : [],
     loses,
     named: namedDevices(ask),
     ownBranch,
     facts: factsOfAll(state, ask.outlets),
-    warnings: power ? warningsOf(ask, ownBranch, loses) : [],
+    warnings: warningsOf(ask, ownBranch, loses),
     refusal,
     left,
   };

@@ -3,7 +3,7 @@ import { interlockRefusal } from "./interlock.ts";
 import { memoryOf, type PowerWas } from "./ledger.ts";
 import { lockOf } from "./locks.ts";
 import { branchOf, type OutletPlan, type Switch } from "./plan.ts";
-import { recordIntent } from "./power.ts";
+import { recordIntent } from "./recording.ts";
 import type { SiteState, Turn } from "./state.ts";
 
 /**

@@ -139,7 +139,7 @@ export interface Progress {
   readonly sequence: Sequence;
   /** An edge to drive now. */
   readonly drive: Drive | null;
-  /** When to look again, mono ms; null while an edge is under way or all is done. */
+  /** When to look again, mono ms; null when all is done. */
   readonly wakeAtMs: number | null;
   readonly done: boolean;
 }
@@ -271,8 +271,7 @@ export function pendingOf(sequence: Sequence, nowMs: number): Pending {
 }
 
 function untilEdge(sequence: Sequence, steps: readonly Step[], nowMs: number): number | null {
-  const beganMs = sequence.beganMs ?? nowMs;
-  let atMs = beganMs;
+  let atMs = sequence.beganMs ?? nowMs;
   for (const step of steps) {
     if (step.do === "observe") return null;
     if (step.do === "drive") break;

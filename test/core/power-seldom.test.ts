@@ -173,16 +173,29 @@ describe("commands in execution", () => {
     expect(drivenPower(bench.state, "a4")).toBe("on");
   });
 
-  it("one that has come to its end waits for nothing", () => {
+  it("one that is cancelled while a sensor is looked at for the off looks no longer, and goes on", () => {
+    const bench = new Bench();
+    bench.emit({ type: "input-sensed", input: "s5", present: true });
+    bench.order("cycle", "cam1");
+    expect(driven(bench)).toEqual([[5, true]]);
+    bench.order("cancel", "cam1");
+    expect(driven(bench)).toEqual([
+      [5, true],
+      [5, false],
+    ]);
+    bench.pass(300);
+    expect(bench.last()).toMatchObject({ phase: "result", verdict: "cancelled" });
+  });
+
+  it("one that has not begun counts from now, and one that has come to its end waits for nothing", () => {
     const bench = new Bench();
     bench.order("cycle", "nas1");
-    const { intent } = bench.state.sequences[0] ?? {};
+    const { intent, steps = [] } = bench.state.sequences[0] ?? {};
     if (intent === undefined) throw new Error("nothing is in execution");
-    const ended = newSequence({ intent, via: "lte", steps: [], recovery: false }, bench.nowMs);
-    expect(pendingOf(ended, bench.nowMs)).toMatchObject({ doing: "done", leftMs: null });
-    const edge = { do: "drive", outlet: "a4", power: "off", relay: 4, energised: false } as const;
-    const fresh = newSequence({ intent, via: "lte", steps: [edge], recovery: false }, bench.nowMs);
-    expect(pendingOf(fresh, bench.nowMs)).toMatchObject({ doing: "drive a4 off", next: "a4 off", leftMs: 0 });
+    const told = (all: typeof steps) =>
+      pendingOf(newSequence({ intent, via: "lte", steps: all, recovery: false }, bench.nowMs), bench.nowMs);
+    expect(told(steps)).toMatchObject({ doing: "drive a4 off", next: "a4 off", leftMs: 0 });
+    expect(told([])).toMatchObject({ doing: "done", next: null, leftMs: null });
   });
 });
 

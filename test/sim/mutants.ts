@@ -55,7 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "what was asked under another trust goes ahead",
-    file: "power.ts",
+    file: "recording.ts",
     find: "if (recording.epoch !== turn.state.trust?.epoch)",
     replace: "if (recording.epoch === -1)",
   },
@@ -133,7 +133,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "the line moves before the intent is on the card",
-    file: "power.ts",
+    file: "recording.ts",
     find: 'turn.append([{ kind: "intent", intent, signed }], { sync: true, token });',
     replace:
       'turn.append([{ kind: "intent", intent, signed }], { sync: true, token });\n  beginSequence(turn, intent, via);',
@@ -209,8 +209,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a selection is answered without a record",
     file: "power.ts",
-    find: 'answerRecorded(turn, event.via, reply, { kind: "selected", id, by, verb, target, nonce, signed }, { sync: false });',
-    replace: "turn.reply(event.via, { ...reply, target, by, id, verb, signed, nonce });",
+    find: 'answerRecorded(turn, via, reply, { kind: "selected", id, by, verb, target, nonce, signed }, { sync: false });',
+    replace: "turn.reply(via, { ...reply, target, by, id, verb, signed, nonce });",
   },
   {
     name: "the refusal of a known operator is only counted",

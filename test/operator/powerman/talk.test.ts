@@ -31,8 +31,12 @@ function talkWith(rack: Rack) {
   let ended = false;
   const talk = new Talk(
     rack,
-    (text) => void (said += text),
-    () => void (ended = true),
+    (text) => {
+      said += text;
+    },
+    () => {
+      ended = true;
+    },
   );
   return {
     talk,
@@ -142,7 +146,9 @@ describe("powerman's protocol", () => {
         let said = "";
         const talk = new Talk(
           rack,
-          (text) => void (said += text),
+          (text) => {
+            said += text;
+          },
           () => undefined,
         );
         const bytes = Buffer.from(`${some.join("\n")}\n`);
