@@ -82,7 +82,7 @@ async function gatewayAnswers(name: string, source: string, world: ProbeWorld): 
 }
 
 /** `/proc/net/route`: addresses as hex in the machine's byte order (net/ipv4/fib_trie.c). */
-export function gatewayOf(name: string, { proc }: Pick<ProbeWorld, "proc">): string | null {
+function gatewayOf(name: string, { proc }: Pick<ProbeWorld, "proc">): string | null {
   for (const line of readOr(`${proc}/route`, "").split("\n").slice(1)) {
     const [device, destination, gateway = "", flags] = line.split(/\s+/);
     if (device !== name || destination !== "00000000" || (Number.parseInt(flags ?? "0", 16) & RTF_GATEWAY) === 0)
