@@ -9,12 +9,13 @@ import { createLocator, type Locator } from "../src/console/locator.ts";
 import type { Port } from "../src/console/port.ts";
 import { createSweeper, type Sweeper } from "../src/console/sweeper.ts";
 import { createTtyPort, type Keeper } from "../src/console/tty-port.ts";
+import { clockNow, datesHold, floorOf } from "../src/core/clock.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
 import { inputOf } from "../src/core/plan.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
-import { createLink, type Link } from "../src/link/link.ts";
+import type { Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
 import type { Shipper } from "../src/link/shipper.ts";
@@ -37,6 +38,7 @@ import { powerWas, shuttingDown } from "./power-was.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
+import { createSiteLink } from "./site-link.ts";
 import { StartRefused } from "./start-refused.ts";
 import { keepTrust, loadTrust, verifier } from "./trust-file.ts";
 
@@ -114,20 +116,11 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const relays = Object.values(config.plan.outlets).map((outlet) => outlet.relay);
   const lines = board?.lines ?? simulated?.board.lines ?? NO_LINES;
   const bank = createRelayBank(lines, config.board.energised, relays);
-  const link = createLink({
-    ...config.plan,
-    boot,
-    start,
-    brokers: config.brokers,
-    tls: config.tls,
-    socket: config.socket,
-    random: Math.random,
+  const link = createSiteLink({
+    ...{ config, boot, start, emit },
     receive: (message) => site?.receive(message),
-    emit: (event) => {
-      if (event.connection !== "local") shipper.connection(event.state);
-      emit(event);
-    },
-    room: () => shipper.room(),
+    shipper: () => shipper,
+    datesHold: (dates) => datesHold(dates, site && clockNow(site.state(), monoMs()), floorOf(durable)),
   });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({

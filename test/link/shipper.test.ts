@@ -51,8 +51,8 @@ class Bench {
         if (this.room-- <= 0) return false;
         this.published.push({ topic, payload, urgency });
         if (--this.breakAfter === 0) {
-          this.shipper.connection("down");
-          this.shipper.connection("up");
+          this.shipper.way("none");
+          this.shipper.way("free");
         }
         return true;
       },
@@ -144,7 +144,7 @@ describe("the shipper", () => {
 
   it("ships what a receiver puts together byte by byte, and packs with what went before", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.answers = true;
     bench.acknowledge();
     await bench.pass(2_500);
@@ -161,13 +161,13 @@ describe("the shipper", () => {
 
   it("says nothing of a console on demand; of others also what nobody acknowledges, once", async () => {
     const lazy = new Bench("on-demand");
-    lazy.shipper.connection("up");
+    lazy.shipper.way("free");
     lazy.acknowledge();
     lazy.say(LINE, true);
     await lazy.pass(120_000);
     expect(lazy.published).toEqual([]);
     const alone = new Bench();
-    alone.shipper.connection("up");
+    alone.shipper.way("free");
     alone.say(LINE, true);
     await alone.pass(600_000);
     expect(alone.published.map(({ urgency }) => urgency)).toEqual(["unwatched"]);
@@ -176,7 +176,7 @@ describe("the shipper", () => {
   it("does not say again to nobody in particular what it said before the restart", async () => {
     const bench = new Bench("primary", "", { "router1/rx": { boot: BOOT, next: 300_000 } });
     bench.texts.set("7/router1/rx", Buffer.alloc(300_000, "x"));
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     await bench.pass(100_000);
     expect(bench.published).toEqual([]);
     bench.say(LINE, true);
@@ -186,7 +186,7 @@ describe("the shipper", () => {
 
   it("sends a panic at once", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say("Kernel panic - not syncing\n", true);
@@ -196,7 +196,7 @@ describe("the shipper", () => {
 
   it("while the broker takes nothing it reads nothing, and goes on when there is room", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     bench.room = 3;
     bench.say(LINE.repeat(2_000));
@@ -215,7 +215,7 @@ describe("the shipper", () => {
 
   it("does not spin at a queue that is full of what matters more", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     bench.refuses = true;
     bench.say(LINE.repeat(100), true);
@@ -229,17 +229,17 @@ describe("the shipper", () => {
 
   it("after a break it begins where the acknowledged ends, with a chunk that needs nothing of before", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say(LINE.repeat(1_000), true);
     await bench.pass(100);
     const before = bench.published.length;
-    bench.shipper.connection("down");
+    bench.shipper.way("none");
     bench.say(LINE, true);
     await bench.pass(60_000);
     expect(bench.published.length).toBe(before);
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge([[0, 40_000]], true);
     await bench.pass(2_500);
     const head = chunkHead(bench.published[before]?.payload ?? new Uint8Array());
@@ -250,13 +250,13 @@ describe("the shipper", () => {
   it("packs nothing with what went over a connection before", async () => {
     const bench = new Bench();
     bench.answers = true;
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say(LINE.repeat(100), true);
     await bench.pass(1_000);
-    bench.shipper.connection("down");
-    bench.shipper.connection("up");
+    bench.shipper.way("none");
+    bench.shipper.way("free");
     await bench.pass(2_500);
     bench.say(LINE.repeat(100), true);
     await bench.pass(100);
@@ -266,7 +266,7 @@ describe("the shipper", () => {
 
   it("what went into a connection that broke in the middle goes again at once over the next", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say(LINE.repeat(1_000), true);
@@ -278,7 +278,7 @@ describe("the shipper", () => {
 
   it("brings the text of earlier boots when it has the time", async () => {
     const bench = new Bench("primary", LINE.repeat(500));
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(5_000);
     expect(bench.received(3) === LINE.repeat(500)).toBe(true);
@@ -289,7 +289,7 @@ describe("the shipper", () => {
     const bench = new Bench();
     bench.say(LINE.repeat(2_000));
     bench.first = 50_000;
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(3_000);
     expect(chunkHead(bench.published[0]?.payload ?? new Uint8Array())?.offset).toBe(50_000);
@@ -303,7 +303,7 @@ describe("the shipper", () => {
     const bench = new Bench();
     bench.ledger = Array.from({ length: 150 }, (_, at) => ({ seq: at + 1 }));
     bench.shipper.recorded(1, 151);
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     const tracks = [{ boot: 0, track: "ledger", ranges: [[0, 31]] as const }];
     bench.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, kept: true });
     await bench.pass(2_500);
