@@ -2,6 +2,7 @@ import { onAck } from "./acks.ts";
 import { onActorOrdered } from "./actors.ts";
 import { checkMismatches, mismatchWakes } from "./alarms.ts";
 import { settleAnswer } from "./answers.ts";
+import { onDataCounted } from "./budget.ts";
 import { onClock } from "./clock.ts";
 import {
   onFaultSet,
@@ -96,6 +97,8 @@ function route(turn: Turn, event: Event): void {
       return onRangeRead(turn, event);
     case "clock-read":
       return onClock(turn, event);
+    case "data-counted":
+      return onDataCounted(turn, event);
     case "fault-set":
       return onFaultSet(turn, event);
     case "machine-checked":

@@ -1,3 +1,4 @@
+import type { BudgetState } from "./budget.ts";
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
 import type { GapLimits } from "./gaps.ts";
@@ -123,6 +124,8 @@ export interface SiteState {
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
   readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: ClockTrust } | null;
+  /** Null where nothing counts. */
+  readonly budget: BudgetState | null;
   readonly receivers: readonly ReceiverState[];
   /** Since when each connection was up when it last brought an acknowledgement. */
   readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
@@ -169,6 +172,7 @@ export const EMPTY_STATE: SiteState = {
   links: {},
   storage: { state: "ok", detail: "" },
   clock: null,
+  budget: null,
   receivers: [],
   acksSeen: {},
   trustChange: null,

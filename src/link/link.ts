@@ -51,8 +51,10 @@ export interface Link {
   alert(): void;
   /** How far the budget of LTE is spent. */
   govern(level: GovernorLevel): void;
-  /** Whether what need not go today would cost. */
-  metered(): boolean;
+  /** How what need not go today is to be spared; null: it goes a way that costs nothing. */
+  thrift(): GovernorLevel | null;
+  /** The site's own address on a path, while a connection is up. */
+  address(uplink: Path["uplink"]): string | null;
   usage(uplink: Path["uplink"]): Usage | null;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -66,6 +68,8 @@ interface Leg {
 
 /** Answers that nobody could be told, kept for the next connect. Who asked comes back and finds them. */
 const UNSENT_KEPT = 64;
+/** A kernel that dies in each second is one alarm: proofs cost. */
+const ALERT_EVERY_MS = 60_000;
 
 export function createLink(options: LinkOptions): Link {
   const root = siteRoot(options.fleet, options.site);
@@ -78,6 +82,7 @@ export function createLink(options: LinkOptions): Link {
   let authority: Leg | null = null;
   let shipping: Leg | null = null;
   let way: ShipWay = "none";
+  let alertedMs = Number.NEGATIVE_INFINITY;
 
   const upOf = (uplink: Path["uplink"]): Leg | null => legs.find((leg) => leg.up && leg.uplink === uplink) ?? null;
   const saysState = (): Leg | null => upOf("lte") ?? upOf("primary");
@@ -142,13 +147,17 @@ export function createLink(options: LinkOptions): Link {
     },
     roomy: () => shipping?.up === true && shipping.transport.roomy(),
     alert() {
+      const nowMs = performance.now();
+      if (nowMs - alertedMs < ALERT_EVERY_MS) return;
+      alertedMs = nowMs;
       for (const leg of legs) if (leg.up) leg.transport.prove();
     },
     govern(next) {
       level = next;
       reship(null);
     },
-    metered: () => costsLeast()?.uplink === "lte",
+    thrift: () => (costsLeast()?.uplink === "lte" ? level : null),
+    address: (uplink) => upOf(uplink)?.transport.usage().address ?? null,
     usage: (uplink) => legs.find((leg) => leg.uplink === uplink)?.transport.usage() ?? null,
     async start() {
       local = await listenLocal(options.socket, (message) => options.receive({ ...message, via: "local" }));

@@ -8,6 +8,8 @@ export interface Usage {
   /** Topic and payload of what was published, by how much it mattered; the rest is handshakes, pings and acknowledgements. */
   readonly published: Readonly<Record<Urgency, number>>;
   readonly connects: number;
+  /** Our own, of the connection that there is. */
+  readonly address: string | null;
 }
 
 export class UsageMeter {
@@ -34,6 +36,7 @@ export class UsageMeter {
       received: this.before.received + (this.socket?.bytesRead ?? 0),
       published: { ...this.published },
       connects: this.connects,
+      address: this.socket?.localAddress ?? null,
     };
   }
 }
