@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { decodeStatement, type Statement } from "../access/statement.ts";
+import { PERSON_RHYTHM } from "../link/backoff.ts";
 import { createLocalTransport } from "../link/local.ts";
 import { createMqttTransport } from "../link/mqtt.ts";
 import type { Message, Transport } from "../link/transport.ts";
 import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
+import { machinePath } from "./machine-path.ts";
 import type { Settings } from "./settings.ts";
 import { ulid } from "./ulid.ts";
 import type { KnownSites, Who } from "./who.ts";
@@ -61,6 +63,8 @@ const RETAINED_MS = 1_500;
 export function openTransport(settings: Settings, filters: readonly string[]): Transport {
   if (settings.local !== null) return createLocalTransport(settings.local, filters);
   return createMqttTransport({
+    path: machinePath,
+    rhythm: PERSON_RHYTHM,
     brokers: settings.brokers,
     tls: settings.tls,
     clientId: `towpath-cli-${randomBytes(6).toString("hex")}`,

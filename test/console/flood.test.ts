@@ -96,21 +96,32 @@ describe("the kernel's buffer", () => {
   });
 
   it("at 921600 baud is not nearly full when the tick comes", async () => {
+    // A machine that stands still for longer than a tick says nothing about the tick: such a try does not count.
+    let tried = await atFullSpeed();
+    for (let tries = 1; tried.stoodStillMs > 25 && tries < 20; tries++) tried = await atFullSpeed();
+    expect(tried.bytes).toBeGreaterThan(25_000);
+    expect(tried.lost, `the machine stood still for ${tried.stoodStillMs} ms`).toBe(0);
+  });
+
+  async function atFullSpeed(): Promise<{ bytes: number; lost: number; stoodStillMs: number }> {
     const sweeper = createSweeper();
     const pty = openPty();
     const heard = await listen(pty.path, sweeper);
     const begun = performance.now();
     let said = 0;
+    let stoodStillMs = 0;
+    let last = begun;
     for (let now = begun; now < begun + 400; now = performance.now()) {
+      stoodStillMs = Math.max(stoodStillMs, now - last);
+      last = now;
       const due = Math.floor((now - begun) * 92.16) - said;
       said += pty.say(Buffer.alloc(Math.min(due, 2_000), "z"));
       await wait(1);
     }
     await within(2_000, () => heard.bytes === said);
-    expect(heard.bytes).toBeGreaterThan(25_000);
-    expect(heard.lost).toBe(0);
     pty.close();
-  });
+    return { ...heard, stoodStillMs };
+  }
 });
 
 const timersNow = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
