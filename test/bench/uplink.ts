@@ -5,6 +5,7 @@ import { sleep } from "../../src/operator/client.ts";
 import { makeCertificates } from "../certificates.ts";
 import { type Outcome, rounded } from "./report.ts";
 import { end, freePort, installed, ROOT, type Scratch, until, withScratch } from "./scratch.ts";
+import { cycleCost } from "./uplink-command.ts";
 import { BROKER_ADDRESS, makeWire, SITE_ADDRESS, since, type Wire } from "./wire-net.ts";
 
 /** What standing by on LTE costs, in bytes at IP level, both ways and all included; beside ssh with keepalives. */
@@ -20,10 +21,12 @@ interface Costs {
   readonly resumed: number;
   readonly telemetry: number;
   readonly ping: number;
+  readonly cycle: number;
 }
 
 async function overTowpath(scratch: Scratch, wire: Wire, mosquitto: string): Promise<Costs> {
-  const { server, site, ca } = makeCertificates(scratch.folder, BROKER_ADDRESS);
+  const certificates = makeCertificates(scratch.folder, BROKER_ADDRESS);
+  const { server, site, ca } = certificates;
   const port = await freePort();
   const file = join(scratch.folder, "mosquitto.conf");
   writeFileSync(
@@ -33,14 +36,16 @@ async function overTowpath(scratch: Scratch, wire: Wire, mosquitto: string): Pro
   );
   const broker = scratch.start(mosquitto, ["-c", file]);
   await until("the broker", () => /running/.test(broker.log()), broker);
+  const address = `mqtts://${BROKER_ADDRESS}:${port}`;
   const [first = "", ...rest] = [...wire.atSite, "node", join(ROOT, "test/run.mjs"), "./bench/uplink-site.ts"];
-  const program = scratch.start(first, [...rest, `mqtts://${BROKER_ADDRESS}:${port}`, ca, site.cert, site.key]);
+  const program = scratch.start(first, [...rest, address, ca, site.cert, site.key]);
   const counts: number[] = [];
   for (const name of MARKS) {
     await until(`mark ${name}`, () => program.log().includes(`mark ${name}\n`), program, 10, 60_000);
     counts.push(wire.count().ipBytes);
   }
   await end(program);
+  const cycle = (await cycleCost(scratch, wire, address, certificates)).ipBytes;
   await end(broker);
   const between = (name: (typeof MARKS)[number], times = 1): number => {
     const at = MARKS.indexOf(name);
@@ -51,6 +56,7 @@ async function overTowpath(scratch: Scratch, wire: Wire, mosquitto: string): Pro
     resumed: between("resumed"),
     telemetry: between("telemetry", TIMES),
     ping: between("ping", TIMES),
+    cycle,
   };
 }
 
@@ -122,6 +128,7 @@ function outcomeOf(costs: Costs, ssh: number | null): Outcome {
     ["telemetry, topic by its number", String(costs.telemetry)],
     ["connect, full handshake", String(costs.full)],
     ["connect, resumed", String(costs.resumed)],
+    ["a power cycle, from select to result", String(costs.cycle)],
     [`a day of pings each ${KEEPALIVE_S} s`, String(floor)],
     ["a day idle: pings, hourly telemetry, one reconnect", String(idle)],
     ["ssh, one keepalive", ssh === null ? "no sshd" : String(ssh)],
@@ -133,6 +140,7 @@ function outcomeOf(costs: Costs, ssh: number | null): Outcome {
     table: { head: ["on LTE", "IP bytes"], rows },
     notes: [
       "IPv4, TLS with client certificates (ECDSA P-256) through mosquitto, both directions, all acknowledgements.",
+      "A power cycle includes both signed commands, four signed answers, the records and each change of the state.",
       "A connect includes presence and subscription, and not the state that a site tells then: 2 to 6 KB by its size.",
     ],
     goals: [
