@@ -40,6 +40,16 @@ export class SitePresence {
     this.uplinks.clear();
   }
 
+  /** Whether a subject is not asked for now: over LTE a site sends of its consoles what is worth the price by itself. */
+  spares(subject: string): boolean {
+    return this.metered() && subject !== "ledger";
+  }
+
+  private metered(): boolean {
+    const online = [...this.uplinks].filter(([, { state }]) => state === "online").map(([uplink]) => uplink);
+    return online.length > 0 && online.every((uplink) => uplink === "lte");
+  }
+
   hear(nowMs: number): void {
     this.heard = Math.max(this.heard ?? 0, nowMs);
   }
@@ -68,7 +78,9 @@ export class SitePresence {
    * @param listeningSince before this nobody here could have heard it.
    */
   judgeQuiet(nowMs: number, listeningSince: number): "quiet" | "heard" | null {
-    const quiet = this.online === true && nowMs - Math.max(this.heard ?? 0, listeningSince) > QUIET_ONLINE_MS;
+    // On LTE alone it says something when there is something to say; that it lives the broker hears.
+    const talks = this.online === true && !this.metered();
+    const quiet = talks && nowMs - Math.max(this.heard ?? 0, listeningSince) > QUIET_ONLINE_MS;
     if (quiet === this.quiet) return null;
     this.quiet = quiet;
     return quiet ? "quiet" : "heard";

@@ -136,7 +136,7 @@ export class CollectedSite {
   wish(nowMs: number): Wish | null {
     if (this.presence.state.online !== true || !this.asking.ready(nowMs)) return null;
     const { patience = PATIENCE } = this.options;
-    const waits = (subject: string): boolean => this.backoffs.waits(subject, nowMs);
+    const waits = (subject: string): boolean => this.backoffs.waits(subject, nowMs) || this.presence.spares(subject);
     const wish = nextWish(this.tracks.all, this.events, this.asking.rangeBytes, nowMs, patience, waits);
     const { boot } = this.stamps;
     if (wish === null || boot === null) return wish;

@@ -1,6 +1,7 @@
 import type { GovernorLevel } from "../core/budget.ts";
 import { passes } from "../core/budget.ts";
 import type { Connection, Event, ReplyTo } from "../core/events.ts";
+import { packJson } from "../protocol/packed.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
 import { Keepalive, LTE_KEEPALIVE } from "./keepalive.ts";
 import { type LocalServer, listenLocal } from "./local.ts";
@@ -102,7 +103,7 @@ export function createLink(options: LinkOptions): Link {
     // What another connection is told already need not be said here too.
     if (keep && leg !== null && to !== "all" && to !== leg.uplink) return settle(how, true);
     const goes = leg !== null && (leg.uplink !== "lte" || passes(level, urgency));
-    const taken = goes && leg.transport.publish(topic, payload, keep, { ...how, urgency });
+    const taken = goes && leg.transport.publish(topic, priced(leg, topic, payload), keep, { ...how, urgency });
     if (!taken && topic === replyTopic) unsent = [...unsent, { topic, payload }].slice(-UNSENT_KEPT);
     return taken || settle(how, false);
   };
@@ -121,7 +122,7 @@ export function createLink(options: LinkOptions): Link {
   };
 
   const tellAgain = (leg: Leg): void => {
-    for (const [topic, payload] of retained) leg.transport.publish(topic, payload, true);
+    for (const [topic, payload] of retained) leg.transport.publish(topic, priced(leg, topic, payload), true);
   };
 
   const sayUnsent = (): void => {
@@ -174,6 +175,11 @@ export function createLink(options: LinkOptions): Link {
       await Promise.all([...legs.map((leg) => leg.transport.stop()), local?.stop()]);
     },
   };
+}
+
+/** As it goes over this connection. */
+function priced({ uplink }: Leg, topic: string, payload: Uint8Array): Uint8Array {
+  return uplink === "lte" ? packJson(topic, payload) : payload;
 }
 
 function settle({ settled }: How, taken: boolean): boolean {

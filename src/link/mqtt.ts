@@ -1,4 +1,5 @@
 import mqtt from "mqtt";
+import { unpackJson } from "../protocol/packed.ts";
 import { Backoff, SITE_RHYTHM } from "./backoff.ts";
 import { Liveness } from "./liveness.ts";
 import { clientOptions, type MqttOptions } from "./mqtt-options.ts";
@@ -109,7 +110,7 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
     client.on("message", (topic, payload, packet) => {
       const cut = payload.length === 0 && one.oversized[0] === topic;
       if (cut) one.oversized.shift();
-      events?.message({ topic, payload, retained: packet.retain, oversized: cut });
+      events?.message({ topic, payload: unpackJson(topic, payload), retained: packet.retain, oversized: cut });
     });
     client.on("error", (error) => {
       // The first error is the cause, what follows is the end of the stream.

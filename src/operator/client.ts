@@ -3,10 +3,11 @@ import { decodeStatement, type Statement } from "../access/statement.ts";
 import { PERSON_RHYTHM } from "../link/backoff.ts";
 import { createLocalTransport } from "../link/local.ts";
 import type { Message, Transport } from "../link/transport.ts";
-import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
+import { encodeEnvelope, isRecord, NAMESPACES } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
 import { machinePath } from "./machine-path.ts";
+import { Presences } from "./presences.ts";
 import type { Settings } from "./settings.ts";
 import { ulid } from "./ulid.ts";
 import type { KnownSites, Who } from "./who.ts";
@@ -122,7 +123,7 @@ export async function openClient(
   const listeners = new Set<(message: Message) => void>();
   const losses = new Set<() => void>();
   let state: Statement | null = null;
-  let presence: Readonly<Record<string, unknown>> | null = null;
+  const presences = new Presences();
   // A socket says itself whose it is: a fleet from the settings may be another one's.
   const known = settings.local === null && settings.fleet !== null && site !== null;
   let named: { fleet: string; site: string } | null = known ? { fleet: settings.fleet ?? "", site } : null;
@@ -148,7 +149,7 @@ export async function openClient(
       named ??= { fleet: parsed.fleet, site: parsed.site };
       heard();
     }
-    if (parsed?.topic.name === "up/link/{uplink}") presence = asRecord(parseJson(message.payload));
+    if (parsed?.topic.name === "up/link/{uplink}") presences.say(parsed.topic.uplink, message.payload);
     for (const listener of listeners) listener(message);
   };
 
@@ -173,7 +174,7 @@ export async function openClient(
     local: settings.local !== null,
     epoch: epoch ?? stateEpoch,
     state: () => state,
-    presence: () => presence,
+    presence: () => presences.best(),
     sawForged: () => forged,
     verified: () => verified,
     onMessage(listener) {

@@ -6,6 +6,7 @@ import { benchPower } from "./power.ts";
 import { type Outcome, outcomeText } from "./report.ts";
 import { abandonAll, ROOT } from "./scratch.ts";
 import { benchStart } from "./start.ts";
+import { benchUplink } from "./uplink.ts";
 import { benchWear } from "./wear.ts";
 import { benchWire } from "./wire.ts";
 
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Outcome>>> = {
   collect: benchCollect,
   power: benchPower,
   start: benchStart,
+  uplink: benchUplink,
   wire: benchWire,
   wear: benchWear,
 };

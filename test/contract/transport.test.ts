@@ -7,6 +7,7 @@ import { createLocalTransport, listenLocal } from "../../src/link/local.ts";
 import { createMqttTransport } from "../../src/link/mqtt.ts";
 import { plainPath } from "../../src/link/plain-path.ts";
 import type { Message, Transport } from "../../src/link/transport.ts";
+import { packJson } from "../../src/protocol/packed.ts";
 
 /** What every way for topics and payloads does: the broker and the local socket. */
 interface Subject {
@@ -155,6 +156,26 @@ describe("what is told twice in one turn", () => {
     await until(() => got.length >= 2);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(got.map(({ payload }) => Buffer.from(payload).toString())).toEqual(["done", "third"]);
+  });
+});
+
+describe("what was packed for a dear way", () => {
+  it("arrives as it was, and what cannot be unpacked as it came", async () => {
+    const broker = await startBroker(0);
+    onTestFinished(() => broker.stop());
+    const topic = "towpath/1/00/acme/one/up/state";
+    const { got, up } = listen(mqtt(broker.port, "who-listens", [topic]));
+    await up;
+    const site = mqtt(broker.port, "site", []);
+    const { up: siteUp } = listen(site);
+    await siteUp;
+    const text = JSON.stringify({ outlets: Array.from({ length: 50 }, () => ({ contact: "nc", lock: null })) });
+    const packed = packJson(topic, Buffer.from(text));
+    expect(packed.length).toBeLessThan(text.length / 5);
+    site.publish(topic, packed, false);
+    site.publish(topic, Buffer.from([1, 9, 9]), false);
+    await until(() => got.length === 2);
+    expect(got.map(({ payload }) => Buffer.from(payload).toString("latin1"))).toEqual([text, "\x01\t\t"]);
   });
 });
 

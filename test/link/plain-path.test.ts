@@ -1,3 +1,4 @@
+import { createHook } from "node:async_hooks";
 import { createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { hostsEntries, namesToAsk, plainPath } from "../../src/link/plain-path.ts";
@@ -21,6 +22,21 @@ describe("the path of a site without uplinks", () => {
       expect(socket.remotePort).toBe(port);
       socket.destroy();
     }
+  });
+
+  it("never asks the system's resolver, which would hold a thread that the disk needs", async () => {
+    const port = await listen();
+    const types: string[] = [];
+    const hook = createHook({ init: (_id, type) => void types.push(type) }).enable();
+    try {
+      const path = plainPath({ read: (file) => (file === "/etc/hosts" ? "127.0.0.1 vault\n" : "") });
+      (await path.connect("vault", port, never)).destroy();
+      await expect(path.connect("no-such-name.invalid", port, AbortSignal.timeout(20))).rejects.toThrow(/name no-such/);
+    } finally {
+      hook.disable();
+    }
+    expect(types).toContain("TCPWRAP");
+    expect(types.filter((type) => /GETADDRINFO/.test(type))).toEqual([]);
   });
 
   it("says which step failed, and with what", async () => {

@@ -205,6 +205,18 @@ describe("a site with two ways out", () => {
     await until(() => given.length === 4);
   });
 
+  it("says over LTE in fewer bytes what it says over the primary in full", async () => {
+    const { site, atLte, atPrimary } = await sceneOf();
+    const answer = JSON.stringify({ id: "1", facts: Array.from({ length: 40 }, () => ({ value: "on", atMs: 1 })) });
+    site.say("lte", "reply", answer);
+    site.say("primary", "reply", answer);
+    const sizes = (broker: ScriptedBroker) =>
+      broker.of("publish").flatMap(({ topic, payload }) => (topic.endsWith("/reply") ? payload.length : []));
+    await until(() => sizes(atLte).length === 1 && sizes(atPrimary).length === 1);
+    expect(sizes(atPrimary)).toEqual([answer.length]);
+    expect(sizes(atLte)[0]).toBeLessThan(answer.length / 5);
+  });
+
   it("lets LTE prove itself when the primary goes down", async () => {
     const { site, atLte, atPrimary } = await sceneOf();
     // Nothing is under way there whose answer would be proof enough.

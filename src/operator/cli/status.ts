@@ -1,11 +1,11 @@
 import { decodeStatement } from "../../access/statement.ts";
 import { explain } from "../../core/codes.ts";
 import { formatDuration } from "../../core/duration.ts";
-import { parseJson } from "../../protocol/envelope.ts";
 import { parseTopic } from "../../protocol/topics.ts";
 import { asRecord, type Client, openTransport, sleep, startTransport } from "../client.ts";
 import { Unreachable } from "../errors.ts";
 import { LineCutter } from "../lines.ts";
+import { Presences } from "../presences.ts";
 import { readRange } from "../reading.ts";
 import type { Who } from "../who.ts";
 import { type CliArgs, type CliCommand, CONNECTION_HELP, CONNECTION_OPTIONS, EXIT, SilentError } from "./command.ts";
@@ -238,6 +238,7 @@ function showLine(line: Json | null): void {
 /** One line a site, from what the broker keeps. */
 async function fleet(args: CliArgs, context: Context): Promise<number> {
   const seen = new Map<string, { state: Json | null; verified: boolean | null; presence: Json | null }>();
+  const presences = new Map<string, Presences>();
   const transport = await openTransport(context.settings, [
     `towpath/1/+/${context.settings.fleet ?? "+"}/+/up/state`,
     `towpath/1/+/${context.settings.fleet ?? "+"}/+/up/link/+`,
@@ -247,8 +248,12 @@ async function fleet(args: CliArgs, context: Context): Promise<number> {
       const parsed = parseTopic(message.topic);
       if (parsed === null) return;
       const before = seen.get(parsed.site) ?? { state: null, verified: null, presence: null };
-      if (parsed.topic.name === "up/link/{uplink}")
-        seen.set(parsed.site, { ...before, presence: asRecord(parseJson(message.payload)) });
+      if (parsed.topic.name === "up/link/{uplink}") {
+        const said = presences.get(parsed.site) ?? new Presences();
+        presences.set(parsed.site, said);
+        said.say(parsed.topic.uplink, message.payload);
+        seen.set(parsed.site, { ...before, presence: said.best() });
+      }
       const statement = decodeStatement(message, context.sites.keyOf(parsed.site));
       if (statement !== null && statement.verified !== false)
         seen.set(parsed.site, { ...before, state: statement.body, verified: statement.verified });
