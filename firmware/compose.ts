@@ -9,12 +9,13 @@ import { createLocator, type Locator } from "../src/console/locator.ts";
 import type { Port } from "../src/console/port.ts";
 import { createSweeper, type Sweeper } from "../src/console/sweeper.ts";
 import { createTtyPort, type Keeper } from "../src/console/tty-port.ts";
+import { clockNow, datesHold, floorOf } from "../src/core/clock.ts";
 import type { Code } from "../src/core/codes.ts";
 import type { Event } from "../src/core/events.ts";
 import type { Durable } from "../src/core/ledger.ts";
 import { inputOf } from "../src/core/plan.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
-import { createLink, type Link } from "../src/link/link.ts";
+import type { Link } from "../src/link/link.ts";
 import { assertAlone } from "../src/link/local.ts";
 import { createReader } from "../src/link/reader.ts";
 import type { Shipper } from "../src/link/shipper.ts";
@@ -23,13 +24,14 @@ import { kernelGpio } from "../src/linux/gpio.ts";
 import { machineFiles } from "../src/linux/machine-files.ts";
 import { createRelayBank, type Lines } from "../src/power/bank.ts";
 import { NAMESPACES } from "../src/protocol/envelope.ts";
-import { siteRoot, topicText } from "../src/protocol/topics.ts";
+import { siteRoot } from "../src/protocol/topics.ts";
 import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
 import { nextStart, recoverChain, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
+import { watchLte } from "./lte.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
@@ -37,7 +39,9 @@ import { lockData, makeData, socketOn, unlessFirst, unlessReadOnly } from "./rea
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
+import { createSiteLink } from "./site-link.ts";
 import { StartRefused } from "./start-refused.ts";
+import { createTelemetry } from "./telemetry.ts";
 import { keepTrust, loadTrust, verifier } from "./trust-file.ts";
 
 /** The only file that picks real edges: one site from its config, running. */
@@ -115,20 +119,12 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const relays = Object.values(config.plan.outlets).map((outlet) => outlet.relay);
   const lines = board?.lines ?? simulated?.board.lines ?? NO_LINES;
   const bank = createRelayBank(lines, config.board.energised, relays);
-  const link = createLink({
-    ...config.plan,
-    boot,
-    start,
-    brokers: config.brokers,
-    tls: config.tls,
-    socket: socketOn(config.socket, log),
-    random: Math.random,
+  const knownClock = () => site && clockNow(site.state(), monoMs());
+  const link = createSiteLink({
+    ...{ config, boot, start, emit, socket: socketOn(config.socket, log) },
     receive: (message) => site?.receive(message),
-    emit: (event) => {
-      if (event.connection !== "local") shipper.connection(event.state);
-      emit(event);
-    },
-    room: () => shipper.room(),
+    shipper: () => shipper,
+    datesHold: (dates) => datesHold(dates, knownClock(), floorOf(durable)),
   });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
@@ -149,7 +145,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const locator = createLocator(monoMs, machineFiles());
   const life = watchLife(config.plan, monoMs, emit);
   const capture: Capture = captureOf({
-    ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, life, emit },
+    ...{ config, simulated, journal, link, shipper, durable, store, sweeper, locator, boot, life, emit },
   });
   site = createSite({
     edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
@@ -188,8 +184,9 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const machine = watchMachine({
     ...{ config, kernel: kernelGpio, adapters: locator.adapters },
     findings: (findings) => emit({ type: "machine-checked", findings }),
-    telemetry: (measures) => link.publish(telemetryOf(config, measures, { boot, start })),
+    telemetry: createTelemetry(config, link, { boot, start }),
   });
+  const lte = watchLte({ config, link, boot, emit, clock: knownClock, floorMs: () => floorOf(durable) });
   return {
     publicKey: siteKey.publicLine,
     fellBack: config !== options.config,
@@ -203,6 +200,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     async stop() {
       clearInterval(clockTimer);
       machine.stop();
+      lte.stop();
       life.stop();
       reader.stop();
       shipper.stop();
@@ -256,16 +254,6 @@ function letGo(store: FdStore, log: ComposeOptions["log"]): void {
   }
 }
 
-function telemetryOf(
-  { plan }: SiteConfig,
-  measures: Readonly<Record<string, unknown>>,
-  life: { readonly boot: number; readonly start: number },
-): Parameters<Link["publish"]>[0] {
-  const topic = topicText(siteRoot(plan.fleet, plan.site), { name: "up/telemetry" });
-  const payload = Buffer.from(JSON.stringify({ v: 1, ...life, mono: monoMs(), ...measures }));
-  return { to: "all", topic, payload, retained: false };
-}
-
 /** Who is watched is read at once. */
 function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
   return {
@@ -280,6 +268,7 @@ interface CaptureParts {
   readonly config: SiteConfig;
   readonly simulated: SimulatedSite | null;
   readonly journal: Journal;
+  readonly link: Link;
   readonly shipper: Shipper;
   readonly durable: Durable;
   readonly store: FdStore;
@@ -291,7 +280,7 @@ interface CaptureParts {
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, shipper, durable, boot, life, emit } = parts;
+  const { config, journal, link, shipper, durable, boot, life, emit } = parts;
   const { tracks, records } = journal.recovered;
   return createCapture({
     ports: config.consoles.map((one) => ({ name: one.name, port: portOf(one, parts), tx: one.capture === "rx+tx" })),
@@ -302,6 +291,7 @@ function captureOf(parts: CaptureParts): Capture {
       life.spoke(items);
       journal.appendCapture(items, urgent, monoMs());
       shipper.captured(items, urgent);
+      if (urgent) link.alert();
     },
     written: journal.ping,
     emit,

@@ -8,6 +8,7 @@ import type { RelayBank } from "../src/power/bank.ts";
 import type { SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges } from "../src/site/edges.ts";
 import { snapshotText } from "../src/site/snapshot.ts";
+import { powerMoves } from "./incidents.ts";
 import { storedTrust } from "./trust-file.ts";
 
 /** How effects of the loop reach the edges that were picked for it. */
@@ -36,6 +37,7 @@ export function edgesOf({ config, journal, bank, link, reader, shipper, simulate
     relays: {
       perform({ token, relay, energised }) {
         const result = bank.set(relay, energised);
+        powerMoves(config.plan, relay, { link, shipper });
         setImmediate(() => emit({ type: "relay-driven", token, ...result }));
       },
     },

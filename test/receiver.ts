@@ -1,7 +1,10 @@
 import type { KeyObject } from "node:crypto";
 import { signEd25519 } from "../src/access/sshsig.ts";
 import { type Span, unionOf } from "../src/core/ranges.ts";
-import { createMqttTransport, type MqttOptions } from "../src/link/mqtt.ts";
+import { PERSON_RHYTHM } from "../src/link/backoff.ts";
+import { createMqttTransport } from "../src/link/mqtt.ts";
+import type { MqttOptions } from "../src/link/mqtt-options.ts";
+import { plainPath } from "../src/link/plain-path.ts";
 import type { Message, Transport } from "../src/link/transport.ts";
 import { newId } from "../src/operator/switching.ts";
 import { encodeAck } from "../src/protocol/ack.ts";
@@ -34,7 +37,14 @@ export class Receiver {
     this.root = root;
     this.key = key;
     this.transport = createMqttTransport({
-      ...{ brokers: [broker], tls, clientId: "vault", filters: [`${root}/up/#`] },
+      ...{
+        path: plainPath(),
+        rhythm: PERSON_RHYTHM,
+        brokers: [broker],
+        tls,
+        clientId: "vault",
+        filters: [`${root}/up/#`],
+      },
       ...{ persistent: true, presence: null, random: () => 0 },
     });
     this.transport.start({

@@ -45,6 +45,8 @@ export interface SiteConfig {
     readonly cert?: string | undefined;
     readonly key?: string | undefined;
   };
+  /** Time servers, by address. */
+  readonly time: readonly string[];
   readonly consoles: readonly ConsoleConfig[];
   readonly uplinks: Uplinks;
   readonly access: Access;
@@ -255,6 +257,7 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     journal: { captureBytes: raw.journal.capture, ledgerBytes: raw.journal.ledger },
     brokers: raw.link?.brokers ?? [],
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
+    time: raw.link?.time ?? [],
     consoles: Object.entries(raw.consoles).map(([name, { port, ...settings }]): ConsoleConfig => {
       const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
       return { name, port: absolute, ...settings };

@@ -75,6 +75,11 @@ const console = z.strictObject({
 
 const broker = z.string().regex(/^mqtts?:\/\/[^/\s]+$/, { message: "write mqtts://host:8883" });
 
+/** Asked over LTE, where no name can be looked up before there is a time: addresses. */
+const timeServer = z.union([z.ipv4(), z.ipv6()], { error: "an IP address; names cannot be asked that early" });
+/** time.cloudflare.com, which answers everybody. */
+const TIME_SERVERS = ["162.159.200.1", "2606:4700:f1::1"];
+
 export const siteSchema = z.strictObject({
   site: name,
   fleet: name,
@@ -92,6 +97,7 @@ export const siteSchema = z.strictObject({
     .strictObject({
       brokers: z.array(broker).min(1),
       tls: z.strictObject({ ca: path.optional(), cert: path.optional(), key: path.optional() }).optional(),
+      time: z.array(timeServer).default(TIME_SERVERS),
     })
     .optional(),
   outlets: orEmpty(z.record(name, outlet)),

@@ -1,3 +1,4 @@
+import type { Account, Budget, GovernorLevel } from "./budget.ts";
 import type { Code } from "./codes.ts";
 import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply } from "./messages.ts";
@@ -91,6 +92,8 @@ export type Event =
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
+  /** What LTE has cost so far, as it was counted. */
+  | { type: "data-counted"; budget: Budget | null; account: Account }
   | { type: "fault-set"; token: number; ok: boolean; detail: string }
   /** What is not well with the machine: `doctor`'s findings of level `warn` and `bad`. */
   | { type: "machine-checked"; findings: readonly MachineFinding[] }
@@ -142,6 +145,8 @@ export type Effect =
   /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
   | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
   | { type: "set-fault"; token: number; subject: string; fault: string }
+  /** How far the budget of LTE is spent: what is left out from now on. */
+  | { type: "govern"; level: GovernorLevel }
   | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
   | { type: "publish-events"; records: readonly LedgerRecord[] }
   /** Send a tick at this mono time; null: no tick is needed. Replaces the one before. */

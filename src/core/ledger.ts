@@ -1,3 +1,4 @@
+import type { GovernorLevel } from "./budget.ts";
 import type { Durability, Failure, Override, Reply, Verdict } from "./messages.ts";
 import type { Switch } from "./plan.ts";
 
@@ -70,6 +71,8 @@ export type RecordBody =
   /** A clean end: what was read is recorded up to these offsets. `reboot`: because the machine restarts. */
   | { kind: "stop"; start: number; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
+  /** The budget of LTE: what is spent of it, in bytes, and what that means from now on. */
+  | { kind: "budget"; level: GovernorLevel; used: number; of: number; per: "day" | "month" }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }

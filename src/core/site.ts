@@ -2,6 +2,8 @@ import { onAck } from "./acks.ts";
 import { onActorOrdered } from "./actors.ts";
 import { checkMismatches, mismatchWakes } from "./alarms.ts";
 import { settleAnswer } from "./answers.ts";
+import { onDataCounted } from "./budget.ts";
+import { onClock } from "./clock.ts";
 import {
   onFaultSet,
   onOutcome,
@@ -101,6 +103,8 @@ function route(turn: Turn, event: Event): void {
       return onRangeRead(turn, event);
     case "clock-read":
       return onClock(turn, event);
+    case "data-counted":
+      return onDataCounted(turn, event);
     case "fault-set":
       return onFaultSet(turn, event);
     case "machine-checked":
@@ -242,25 +246,17 @@ function tellHeldGaps(turn: Turn, which: "due" | "all"): void {
 
 function onLink(turn: Turn, event: Extract<Event, { type: "link-changed" }>): void {
   const { connection, state, detail } = event;
-  turn.set({ links: { ...turn.state.links, [connection]: { state, detail, sinceMs: turn.nowMs } } });
+  const before = turn.state.links[connection];
+  // Another reason why it is down: told, but nothing has happened.
+  const still = state === "down" && before?.state === "down";
+  const sinceMs = still ? before.sinceMs : turn.nowMs;
+  turn.set({ links: { ...turn.state.links, [connection]: { state, detail, sinceMs } } });
+  if (still) return;
   turn.append([{ kind: "link", connection, state, detail }], { sync: false });
   if (state !== "up") return;
   turn.effects.push({ type: "publish", topic: "birth", to: connection, body: birthView(turn.state, turn.nowMs) });
   const body = stateView(turn.state, turn.nowMs, revised(turn));
   turn.effects.push({ type: "publish", topic: "state", to: connection, body });
-}
-
-/** Wall time maps mono to a calendar for people; a new record when the map moved by more than this. */
-const CLOCK_SLACK_MS = 200;
-
-function onClock(turn: Turn, event: Extract<Event, { type: "clock-read" }>): void {
-  const before = turn.state.clock;
-  const expected = before === null ? null : before.wallMs + (turn.nowMs - before.monoMs);
-  const same =
-    expected !== null && Math.abs(event.wallMs - expected) <= CLOCK_SLACK_MS && before?.trust === event.trust;
-  if (same) return;
-  turn.set({ clock: { wallMs: event.wallMs, monoMs: turn.nowMs, trust: event.trust } });
-  turn.append([{ kind: "clock", wall: event.wallMs, trust: event.trust }], { sync: false });
 }
 
 function nextWake(state: SiteState, nowMs: number): number | null {

@@ -1,8 +1,17 @@
 import type { Allowances } from "./allowance.ts";
+import type { BudgetState } from "./budget.ts";
 import type { Code } from "./codes.ts";
 import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from "./events.ts";
 import type { GapLimits } from "./gaps.ts";
-import { applyRecord, type Durable, EMPTY_DURABLE, type Intent, type LedgerRecord, type RecordBody } from "./ledger.ts";
+import {
+  applyRecord,
+  type ClockTrust,
+  type Durable,
+  EMPTY_DURABLE,
+  type Intent,
+  type LedgerRecord,
+  type RecordBody,
+} from "./ledger.ts";
 import type { Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Sender } from "./refusals.ts";
@@ -115,7 +124,9 @@ export interface SiteState {
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
-  readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: string } | null;
+  readonly clock: { readonly wallMs: number; readonly monoMs: number; readonly trust: ClockTrust } | null;
+  /** Null where nothing counts. */
+  readonly budget: BudgetState | null;
   readonly receivers: readonly ReceiverState[];
   /** Since when each connection was up when it last brought an acknowledgement. */
   readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
@@ -172,6 +183,7 @@ export const EMPTY_STATE: SiteState = {
   links: {},
   storage: { state: "ok", detail: "" },
   clock: null,
+  budget: null,
   receivers: [],
   acksSeen: {},
   trustChange: null,

@@ -1,3 +1,4 @@
+import { budgetItem } from "./budget.ts";
 import { drivenPower, factsOf, wallNow } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { lockedAtWall, lockOf } from "./locks.ts";
@@ -60,6 +61,7 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   all["site/storage"] = { ...state.storage };
   all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
   all["site/links"] = { ...state.links };
+  if (state.budget !== null) all["site/budget"] = budgetItem(state.budget);
   all["site/machine"] = { findings: state.machine };
   all["site/receivers"] = Object.fromEntries(state.receivers.map(({ name, by, via }) => [name, { by, via }]));
   all["site/clock"] = { trust: state.clock?.trust ?? "none" };
@@ -90,7 +92,8 @@ export function stateView(state: SiteState, nowMs: number, items: SiteState["ite
   }
   // Beside the item, not in it: it would be published anew with each acknowledgement.
   const heard = Object.fromEntries(state.receivers.map(({ name, heardMs }) => [name, heardMs]));
-  groups.site = { ...groups.site, heard };
+  const spent = state.budget === null ? {} : { spent: state.budget.account };
+  groups.site = { ...groups.site, heard, ...spent };
   const pending = state.sequences.map((sequence) => ({
     ...pendingOf(sequence, nowMs),
     outlets: sequence.intent.outlets,

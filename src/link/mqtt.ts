@@ -1,151 +1,153 @@
-import { readFileSync } from "node:fs";
-import { connect as connectTcp, type Socket } from "node:net";
-import { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
 import mqtt from "mqtt";
-import { MESSAGE_LIMIT } from "../protocol/envelope.ts";
-import { backoff } from "./backoff.ts";
+import { Backoff, SITE_RHYTHM } from "./backoff.ts";
+import { Liveness } from "./liveness.ts";
+import { clientOptions, type MqttOptions } from "./mqtt-options.ts";
+import { openStream } from "./mqtt-stream.ts";
+import { type Usage, UsageMeter } from "./mqtt-usage.ts";
+import { Versions } from "./mqtt-version.ts";
 import { Outbox, urgencyOf } from "./outbox.ts";
-import { type CapOptions, PacketCap } from "./packet-cap.ts";
+import { TlsSessions } from "./tls-connect.ts";
 import type { QueuedTransport, TransportEvents } from "./transport.ts";
 
 /**
  * One MQTT connection. The library speaks the protocol and nothing else: the socket, the reconnect, the choice of
- * version and the window of unacknowledged messages are ours.
+ * version, the window of unacknowledged messages and the judgement whether the other side lives are ours.
  */
-export interface MqttOptions {
-  /** `mqtts://host:port` or `mqtt://host:port`, tried in order. */
-  readonly brokers: readonly string[];
-  /** Files; read at each connect, so that a renewed certificate is taken without a restart. */
-  readonly tls: {
-    readonly ca?: string | undefined;
-    readonly cert?: string | undefined;
-    readonly key?: string | undefined;
-  };
-  readonly clientId: string;
-  readonly filters: readonly string[];
-  /** A site's session outlives its connection; a person's does not. */
-  readonly persistent: boolean;
-  /** Retained presence, told on connect, and by the broker when the connection dies. `n` rises with each connect. */
-  readonly presence: {
-    readonly topic: string;
-    readonly say: (state: "online" | "offline", n: number) => Uint8Array;
-  } | null;
-  readonly random: () => number;
-  /** Only this version; otherwise 5, and 3.1.1 where a broker does not speak it. */
-  readonly version?: 4 | 5 | undefined;
+export interface MqttTransport extends QueuedTransport {
+  /** Something is going on: the connection proves that it lives within 10 s, or is made anew. */
+  prove(): void;
+  usage(): Usage;
 }
 
-const FIRST_DELAY_MS = 500;
-const CAP_DELAY_MS = 60_000;
 const STABLE_MS = 60_000;
-const KEEPALIVE_S = 60;
 const FAREWELL_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 20_000;
-const SESSION_S = 7 * 86_400;
-/** How long a broker that did not take version 5 is asked for 3.1.1 at once. */
-const FALLBACK_MS = 86_400_000;
-/** CONNACK: unacceptable protocol version (3.1.1: 1, 5: 0x84). */
-const BAD_VERSION_3 = 1;
-const BAD_VERSION_5 = 0x84;
 /** What version 5 says where a broker says nothing. */
 const RECEIVE_MAXIMUM = 65_535;
+/** What wants an answer, and what is one. */
+const ASKS: ReadonlySet<string | undefined> = new Set(["pingreq", "subscribe", "publish"]);
+const ANSWERS: ReadonlySet<string | undefined> = new Set(["pingresp", "suback", "puback"]);
 
-export function createMqttTransport(options: MqttOptions): QueuedTransport {
+const nowMs = (): number => performance.now();
+
+/** One attempt, and the connection that it became. */
+interface Try {
+  readonly client: mqtt.MqttClient;
+  readonly broker: string;
+  readonly version: 4 | 5;
+  readonly n: number;
+  readonly live: Liveness;
+  readonly oversized: string[];
+  reached: boolean;
+  answered: boolean;
+  wrongVersion: boolean;
+  reason: string;
+}
+
+export function createMqttTransport(options: MqttOptions): MqttTransport {
+  const { brokers, keepalive } = options;
+  const versions = new Versions(options.version);
+  const backoff = new Backoff(options.rhythm ?? SITE_RHYTHM, options.random);
+  const sessions = new TlsSessions();
+  const meter = new UsageMeter();
+  const outbox = new Outbox();
   let events: TransportEvents | null = null;
-  let client: mqtt.MqttClient | null = null;
+  let present: Try | null = null;
   let connected = false;
   let stopped = false;
+  /** Which of the brokers is next, and how often one was tried. */
+  let turn = 0;
   let attempts = 0;
-  let delays = backoff(FIRST_DELAY_MS, CAP_DELAY_MS, options.random);
+  let told = "";
   let timer: NodeJS.Timeout | null = null;
   let stable: NodeJS.Timeout | null = null;
-  const oldBrokers = new Map<string, number>();
-  const earlyCloses = new Map<string, number>();
-  const outbox = new Outbox();
+  let deadline: NodeJS.Timeout | null = null;
   let cramped = false;
   let pumping = false;
 
-  const versionFor = (broker: string): 4 | 5 => {
-    if (options.version !== undefined) return options.version;
-    const until = oldBrokers.get(broker);
-    return until !== undefined && Date.now() < until ? 4 : 5;
-  };
-
   const attempt = (): void => {
-    const broker = options.brokers[attempts % options.brokers.length];
+    const broker = brokers[turn % brokers.length];
     if (stopped || broker === undefined) return;
+    const version = versions.of(broker, nowMs());
     const n = ++attempts;
-    const version = versionFor(broker);
     const oversized: string[] = [];
-    const seen = { reached: false };
-    let answered = false;
-    let reason = "";
-    const made = new mqtt.MqttClient(
-      () => openStream(broker, options, version, oversized, seen),
+    const live = new Liveness(nowMs());
+    const client = new mqtt.MqttClient(
+      () =>
+        openStream({
+          ...{ path: options.path, broker, version, tls: options.tls, sessions },
+          datesHold: options.datesHold ?? null,
+          onOversized: (topic) => oversized.push(topic),
+          onReached: (socket) => {
+            one.reached = true;
+            meter.opened(socket);
+          },
+          onHeard: () => live.heard(nowMs()),
+        }),
       clientOptions(options, version, n),
     );
-    client = made;
-    let wrongVersion = false;
-    made.on("packetreceive", (packet) => {
-      if (packet.cmd !== "connack") return;
-      answered = true;
-      // An old broker answers in its own format, whose return code then stands where version 5 has its reason code.
-      const refused = [packet.returnCode, packet.reasonCode].some(
-        (code) => code === BAD_VERSION_3 || code === BAD_VERSION_5,
-      );
-      wrongVersion = version === 5 && refused;
-      if (wrongVersion) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
+    const flags = { reached: false, answered: false, wrongVersion: false, reason: "" };
+    const one: Try = { client, broker, version, n, live, oversized, ...flags };
+    present = one;
+    listen(one);
+  };
+
+  const listen = (one: Try): void => {
+    const { client, broker, version, live } = one;
+    client.on("packetsend", (packet) => {
+      if (ASKS.has(packet.cmd)) live.asked(nowMs());
+      watchDeadline(one);
     });
-    made.on("connect", (packet) =>
-      onConnect(made, broker, version, n, packet.properties?.receiveMaximum ?? RECEIVE_MAXIMUM),
-    );
-    made.on("message", (topic, payload, packet) => {
-      const cut = payload.length === 0 && oversized[0] === topic;
-      if (cut) oversized.shift();
+    client.on("packetreceive", (packet) => {
+      if (ANSWERS.has(packet.cmd)) live.answered();
+      watchDeadline(one);
+      if (keepalive?.machine.heard(nowMs())) keepalive.changed(keepalive.machine.seconds);
+      if (packet.cmd !== "connack") return;
+      one.answered = true;
+      one.wrongVersion = versions.refused(broker, version, packet, nowMs());
+    });
+    client.on("connect", (packet) => onConnect(one, packet.properties?.receiveMaximum ?? RECEIVE_MAXIMUM));
+    client.on("message", (topic, payload, packet) => {
+      const cut = payload.length === 0 && one.oversized[0] === topic;
+      if (cut) one.oversized.shift();
       events?.message({ topic, payload, retained: packet.retain, oversized: cut });
     });
-    made.on("error", (error) => {
+    client.on("error", (error) => {
       // The first error is the cause, what follows is the end of the stream.
-      reason ||= error.message || ("code" in error ? String(error.code) : "error");
+      one.reason ||= error.message || ("code" in error ? String(error.code) : "error");
     });
-    made.on("close", () => {
-      if (client !== made) return;
-      if (version === 5 && !answered && seen.reached) countEarlyClose(broker);
-      made.end(true);
-      client = null;
-      if (wrongVersion && !stopped) {
-        // The same broker in its own version, at once: nothing failed.
-        attempts--;
-        return attempt();
-      }
-      onClose(`${broker}: ${reason || (answered ? "connection lost" : "closed before an answer")}`);
+    client.on("close", () => {
+      if (present === one) onClose(one);
     });
   };
 
-  /** Some brokers only hang up on a version that they do not know. */
-  const countEarlyClose = (broker: string): void => {
-    const count = (earlyCloses.get(broker) ?? 0) + 1;
-    earlyCloses.set(broker, count);
-    if (count >= 2) oldBrokers.set(broker, Date.now() + FALLBACK_MS);
+  /** Ends a connection whose other side does not answer: nothing else would for minutes. */
+  const watchDeadline = (one: Try): void => {
+    if (deadline !== null) clearTimeout(deadline);
+    deadline = null;
+    const at = one.live.deadAtMs(nowMs());
+    if (at === null || stopped || present !== one) return;
+    const look = (): void => {
+      const due = one.live.deadAtMs(nowMs());
+      if (due === null || present !== one) return;
+      if (nowMs() < due) return watchDeadline(one);
+      one.reason ||= "no answer to what was sent";
+      one.client.stream.destroy();
+    };
+    deadline = setTimeout(look, Math.max(1, at - nowMs()));
   };
 
-  const onConnect = (
-    made: mqtt.MqttClient,
-    broker: string,
-    version: number,
-    n: number,
-    brokersWindow: number,
-  ): void => {
-    earlyCloses.delete(broker);
+  const onConnect = (one: Try, brokersWindow: number): void => {
+    const { client, broker, version, n } = one;
+    versions.spoke(broker);
     outbox.open(brokersWindow);
     const subscribed = (error?: Error | null): void => {
-      if (client !== made || stopped) return;
-      if (error) return void made.end(true);
+      if (present !== one || stopped) return;
+      if (error) return void client.end(true);
       connected = true;
-      stable = setTimeout(() => {
-        delays = backoff(FIRST_DELAY_MS, CAP_DELAY_MS, options.random);
-      }, STABLE_MS);
+      turn = 0;
+      told = "";
+      if (keepalive?.machine.opened(nowMs())) keepalive.changed(keepalive.machine.seconds);
+      stable = setTimeout(() => backoff.reset(), STABLE_MS);
       if (options.presence) {
         const { topic, say } = options.presence;
         outbox.push({ topic, payload: say("online", n), retained: true, urgency: "reply" });
@@ -155,34 +157,66 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
     };
     // "Retain as published": without it a broker hides the flag from who is subscribed already.
     if (options.filters.length === 0) subscribed();
-    else made.subscribe([...options.filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
+    else client.subscribe([...options.filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
   };
 
-  const onClose = (detail: string): void => {
+  const onClose = (one: Try): void => {
+    const { client, broker, version, reached, answered } = one;
+    if (!answered && reached) versions.hungUp(broker, version, nowMs());
+    client.end(true);
+    present = null;
+    meter.opened(null);
+    keepalive?.machine.closed(connected ? one.live.silentBeforeMs : 0, nowMs());
+    for (const running of [stable, deadline]) if (running !== null) clearTimeout(running);
     const was = connected;
     connected = false;
-    if (stable !== null) clearTimeout(stable);
     outbox.clear();
     if (stopped) return;
-    if (was || attempts === 1) events?.down(detail);
-    timer = setTimeout(attempt, delays.next().value);
+    // The same broker in its own version, at once: nothing failed.
+    if (one.wrongVersion) return attempt();
+    const why = `${broker}: ${one.reason || (answered ? "connection lost" : "closed before an answer")}`;
+    if (why !== told) events?.down(why);
+    told = why;
+    timer = setTimeout(attempt, delayAfter(one, was));
+  };
+
+  /** The next broker follows soon; when none of them took us, it takes longer each time. */
+  const delayAfter = (one: Try, was: boolean): number => {
+    if (!was && ++turn % brokers.length !== 0) return Math.round(options.random() * 1_000);
+    return backoff.next(one.reached || /ECONNREFUSED/.test(one.reason));
   };
 
   const pump = (): void => {
     pumping = false;
-    const made = client;
-    if (made === null || !connected) return;
+    const one = present;
+    if (one === null || !connected) return;
     for (let next = outbox.take(); next !== null; next = outbox.take()) {
       const parcel = next;
-      made.publish(parcel.topic, Buffer.from(parcel.payload), { qos: 1, retain: parcel.retained }, () => {
+      meter.publishing(parcel);
+      one.client.publish(parcel.topic, Buffer.from(parcel.payload), { qos: 1, retain: parcel.retained }, () => {
         outbox.finished(parcel);
-        if (client === made) pump();
+        if (present === one) pump();
       });
     }
     if (!cramped || !outbox.roomy()) return;
     cramped = false;
     events?.room?.();
   };
+
+  const leave = (one: Try): Promise<void> =>
+    new Promise((resolve) => {
+      const { client } = one;
+      // The peer may be gone: a farewell that is not acknowledged must not hold the end.
+      const enough = setTimeout(() => client.end(true, () => resolve()), FAREWELL_MS);
+      const end = () =>
+        client.end(!connected, {}, () => {
+          clearTimeout(enough);
+          resolve();
+        });
+      const { presence } = options;
+      if (!connected || presence === null) return end();
+      client.publish(presence.topic, Buffer.from(presence.say("offline", attempts)), { qos: 1, retain: true }, end);
+    });
 
   return {
     start(listener) {
@@ -203,160 +237,21 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
       cramped ||= !roomy;
       return roomy;
     },
+    prove() {
+      const one = present;
+      if (one === null || !connected) return;
+      one.live.alert(nowMs());
+      if (!one.live.waits) one.client.sendPing();
+      watchDeadline(one);
+    },
+    usage: () => meter.usage(),
     async stop() {
       // What was told in this turn goes before the farewell.
       pump();
       stopped = true;
-      if (timer !== null) clearTimeout(timer);
-      if (stable !== null) clearTimeout(stable);
-      const last = client;
-      if (last === null) return;
-      const { presence } = options;
-      await new Promise<void>((resolve) => {
-        // The peer may be gone: a farewell that is not acknowledged must not hold the end.
-        const enough = setTimeout(() => last.end(true, () => resolve()), FAREWELL_MS);
-        const leave = () =>
-          last.end(!connected, {}, () => {
-            clearTimeout(enough);
-            resolve();
-          });
-        if (!connected || presence === null) return leave();
-        last.publish(presence.topic, Buffer.from(presence.say("offline", attempts)), { qos: 1, retain: true }, leave);
-      });
+      for (const running of [timer, stable, deadline]) if (running !== null) clearTimeout(running);
+      if (present !== null) await leave(present);
       outbox.clear();
     },
   };
-}
-
-function clientOptions(options: MqttOptions, version: 4 | 5, n: number): mqtt.IClientOptions {
-  const { presence } = options;
-  return {
-    protocolVersion: version,
-    clientId: options.clientId,
-    clean: !options.persistent,
-    // A topic is sent in full once, where the broker keeps a number for it.
-    autoUseTopicAlias: version === 5,
-    autoAssignTopicAlias: version === 5,
-    keepalive: KEEPALIVE_S,
-    reconnectPeriod: 0,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    queueQoSZero: false,
-    ...(presence && {
-      will: { topic: presence.topic, payload: Buffer.from(presence.say("offline", n)), qos: 1, retain: true },
-    }),
-    ...(version === 5 && {
-      properties: {
-        // No maximumPacketSize: a broker would drop what is larger in silence, and we want to count it.
-        receiveMaximum: 32,
-        ...(options.persistent && { sessionExpiryInterval: SESSION_S }),
-      },
-    }),
-  };
-}
-
-function openStream(
-  broker: string,
-  options: MqttOptions,
-  version: 4 | 5,
-  oversized: string[],
-  seen: { reached: boolean },
-): Duplex {
-  let socket: Socket;
-  const secure = broker.startsWith("mqtts:");
-  try {
-    const url = new URL(broker.replace(/^mqtt/, "http"));
-    const host = url.hostname.replace(/^\[|\]$/g, "");
-    const port = Number(url.port) || (secure ? 8883 : 1883);
-    socket = secure
-      ? connectTls({ host, port, servername: /[a-z]/i.test(host) ? host : "", ...tlsFiles(options.tls) })
-      : connectTcp({ host, port });
-  } catch (error) {
-    return broken(error);
-  }
-  socket.once(secure ? "secureConnect" : "connect", () => {
-    seen.reached = true;
-  });
-  // Without it the acknowledgement of a QoS 1 message waits 40 ms for nothing.
-  socket.setNoDelay(true);
-  return new CappedStream(socket, {
-    limitBytes: MESSAGE_LIMIT + 16 * 1024,
-    version,
-    onOversized: (topic) => oversized.push(topic),
-  });
-}
-
-/** The socket as the library sees it: what comes in has passed the cap, and the end of one is the end of the other. */
-class CappedStream extends Duplex {
-  private readonly socket: Socket;
-  private held: Buffer[] = [];
-
-  constructor(socket: Socket, options: CapOptions) {
-    super();
-    this.socket = socket;
-    const cap = new PacketCap(options);
-    socket.on("data", (bytes) => {
-      try {
-        for (const piece of cap.push(bytes)) if (!this.push(piece)) socket.pause();
-      } catch (error) {
-        this.destroy(error instanceof Error ? error : new Error(String(error)));
-      }
-    });
-    socket.on("error", (error) => this.destroy(error));
-    socket.on("close", () => this.destroy());
-  }
-
-  override _read(): void {
-    this.socket.resume();
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.hold([chunk], done);
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.hold(
-      chunks.map(({ chunk }) => chunk),
-      done,
-    );
-  }
-
-  /**
-   * The library hands over a packet in pieces, and an acknowledgement before the answer: each alone would be a system
-   * call, a TLS record and a segment of its own.
-   */
-  private hold(pieces: readonly Buffer[], done: (error?: Error | null) => void): void {
-    if (this.held.length === 0) setImmediate(() => this.release());
-    this.held.push(...pieces);
-    // A socket that is behind holds the library back.
-    if (this.socket.writableNeedDrain) this.socket.once("drain", done);
-    else done();
-  }
-
-  private release(): void {
-    const held = this.held;
-    this.held = [];
-    if (held.length > 0 && !this.destroyed) this.socket.write(Buffer.concat(held));
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    this.release();
-    this.socket.end(done);
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.socket.destroy();
-    done(error);
-  }
-}
-
-function tlsFiles(tls: MqttOptions["tls"]) {
-  const read = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path));
-  return { ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) };
-}
-
-/** A stream that fails in the way a socket does, for what went wrong before there was one. */
-function broken(error: unknown): Duplex {
-  const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
-  queueMicrotask(() => stream.destroy(error instanceof Error ? error : new Error(String(error))));
-  return stream;
 }

@@ -1,5 +1,6 @@
 import type { AckedTrack } from "../core/events.ts";
 import { firstMissing, missingIn, type Span, unionOf } from "../core/ranges.ts";
+import { IncidentTail } from "./incident-tail.ts";
 
 /**
  * What is to be shipped next, and when: a machine without a clock and without I/O. Each track has a cursor; what lies
@@ -52,6 +53,8 @@ export interface Job {
   readonly from: number;
   readonly to: number;
   readonly backfill: boolean;
+  /** Around an incident, ahead of what else the track has to say. */
+  readonly tail?: boolean;
 }
 
 interface Course {
@@ -60,6 +63,8 @@ interface Course {
   readonly track: string;
   readonly weight: number;
   readonly backfill: boolean;
+  /** Goes also where each byte costs. */
+  readonly always: boolean;
   /** First position that the journal does not hold yet. */
   next: number;
   /** Acknowledged, or gone from the journal: sent no more. */
@@ -74,6 +79,7 @@ interface Course {
   fails: number;
   notBeforeMs: number;
   turn: number;
+  readonly tail: IncidentTail;
 }
 
 export function trackKey(boot: number, track: string): string {
@@ -85,6 +91,7 @@ export class ShipPlan {
   private readonly courses = new Map<string, Course>();
   private readonly strangers = new Map<string, readonly Span[]>();
   private online = false;
+  private metered = false;
   private active = false;
   private settleUntilMs = 0;
   private heardMs: number | null = null;
@@ -95,7 +102,7 @@ export class ShipPlan {
   }
 
   /** A track that is there. The ledger's `boot` is 0. */
-  announce(track: { boot: number; track: string; next: number; backfill: boolean }): void {
+  announce(track: { boot: number; track: string; next: number; backfill: boolean; always?: boolean }): void {
     const key = trackKey(track.boot, track.track);
     const known = this.courses.get(key);
     if (known !== undefined) {
@@ -107,7 +114,8 @@ export class ShipPlan {
     const weight = key === LEDGER_KEY ? RECORD_BYTES : 1;
     const cursor = this.active ? firstMissing(done, 0) : track.next;
     const flushTo = track.next;
-    const course = { ...track, key, weight, done, cursor, flushTo };
+    const always = key === LEDGER_KEY || track.always === true;
+    const course = { ...track, always, key, weight, done, cursor, flushTo, tail: new IncidentTail() };
     const idle = { elsewhere: [], waitingSinceMs: null, sinceMs: 0, fails: 0, notBeforeMs: 0, turn: 0 };
     this.courses.set(key, { ...course, ...idle });
   }
@@ -123,6 +131,7 @@ export class ShipPlan {
     const course = this.courses.get(key);
     if (course === undefined || next <= course.next) return false;
     course.next = next;
+    const tails = course.tail.grown(next, nowMs);
     const { batchBytes } = this.times;
     const from = Math.max(course.flushTo, course.cursor);
     const batches = Math.floor((next - from) / batchBytes);
@@ -131,7 +140,13 @@ export class ShipPlan {
     if (course.flushTo >= next) course.waitingSinceMs = null;
     else if (batches > 0) course.waitingSinceMs = nowMs;
     else course.waitingSinceMs ??= nowMs;
-    return course.cursor < course.flushTo;
+    return course.cursor < course.flushTo || (this.metered && tails);
+  }
+
+  /** Something is wrong with the device behind a track: where each byte costs, what it says around now goes all the same. */
+  incident(key: string, nowMs: number): void {
+    const course = this.courses.get(key);
+    course?.tail.begin(course.next, nowMs);
   }
 
   /** What waits to become a batch goes out at once: somebody begins to watch. */
@@ -151,8 +166,10 @@ export class ShipPlan {
     if (before === 0) course.sinceMs = nowMs;
   }
 
-  connected(nowMs: number): void {
+  /** @param metered each byte costs: only what cannot wait, and only to a receiver. */
+  connected(nowMs: number, metered = false): void {
     this.online = true;
+    this.metered = metered;
     this.settleUntilMs = nowMs + this.times.settleMs;
     for (const course of this.courses.values()) {
       if (this.active) restart(course);
@@ -166,7 +183,7 @@ export class ShipPlan {
 
   /** True where something may be due: a receiver is known, or whoever listens is served. */
   get shipping(): boolean {
-    return this.active || this.times.cast;
+    return this.active || (this.times.cast && !this.metered);
   }
 
   /** @param kept the broker's copy of an earlier one: it moves cursors, but is no sign of life. */
@@ -212,11 +229,21 @@ export class ShipPlan {
   next(nowMs: number): Job | null {
     if (!this.shipping || !this.online || nowMs < this.settleUntilMs) return null;
     if (this.active) for (const course of this.courses.values()) this.expire(course, nowMs);
+    const tail = this.metered ? this.nextTail(nowMs) : null;
+    if (tail !== null) return tail;
     const free = this.active ? this.times.windowBytes - this.underWay() : this.times.windowBytes;
     const ready = [...this.courses.values()].filter((course) => this.isDue(course, nowMs));
     for (const course of ready.sort((a, b) => rank(a) - rank(b) || a.turn - b.turn)) {
       const job = this.jobOf(course, free);
       if (job !== null) return job;
+    }
+    return null;
+  }
+
+  private nextTail(nowMs: number): Job | null {
+    for (const { key, boot, track, done, elsewhere, tail, always, backfill } of this.courses.values()) {
+      const span = always ? null : tail.due(unionOf([...done, ...elsewhere]), nowMs);
+      if (span !== null) return { key, boot, track, from: span[0], to: span[1], backfill, tail: true };
     }
     return null;
   }
@@ -236,6 +263,7 @@ export class ShipPlan {
 
   /** Without a receiver only what consoles say now: records went out live, and the past is asked for. */
   private serves(course: Course): boolean {
+    if (this.metered) return this.active && course.always;
     return this.active || (!course.backfill && course.key !== LEDGER_KEY);
   }
 
@@ -261,6 +289,10 @@ export class ShipPlan {
     if (course === undefined) return;
     const before = underWay(course);
     course.done = limited(unionOf([...course.done, ...gone]));
+    if (job.tail) {
+      course.elsewhere = unionOf([...course.elsewhere, [job.from, to]]).slice(-ELSEWHERE_LIMIT);
+      return course.tail.sent(to - job.from, nowMs);
+    }
     course.cursor = Math.max(course.cursor, to);
     course.turn = ++this.turns;
     this.advance(course);
@@ -270,7 +302,8 @@ export class ShipPlan {
   /** The journal could not give it now: asked again later. */
   postpone(job: Job, untilMs: number): void {
     const course = this.courses.get(job.key);
-    if (course !== undefined) course.notBeforeMs = Math.max(course.notBeforeMs, untilMs);
+    if (job.tail) course?.tail.postpone(untilMs);
+    else if (course !== undefined) course.notBeforeMs = Math.max(course.notBeforeMs, untilMs);
   }
 
   private advance(course: Course): void {
@@ -284,12 +317,15 @@ export class ShipPlan {
   wakeAt(nowMs: number): number | null {
     if (!this.shipping || !this.online) return null;
     if (nowMs < this.settleUntilMs) return this.settleUntilMs;
-    const served = [...this.courses.values()].filter((course) => this.serves(course));
+    const all = [...this.courses.values()];
+    const tails = this.metered ? all.flatMap(({ tail }) => tail.dueAtMs() ?? []) : [];
+    const served = all.filter((course) => this.serves(course));
     const times = served.flatMap((course) => [
       ...(course.waitingSinceMs === null ? [] : [course.waitingSinceMs + this.times.batchMs]),
       ...(course.cursor < course.flushTo && course.notBeforeMs > nowMs ? [course.notBeforeMs] : []),
       ...(this.active && underWay(course) > 0 ? [course.sinceMs + this.times.timeoutMs] : []),
     ]);
+    times.push(...tails);
     return times.length === 0 ? null : Math.min(...times);
   }
 

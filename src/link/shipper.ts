@@ -6,6 +6,7 @@ import { LEDGER_TRACK } from "../protocol/ack.ts";
 import { parseJson } from "../protocol/envelope.ts";
 import { topicText } from "../protocol/topics.ts";
 import { chunksOf, Packer } from "./chunking.ts";
+import type { ShipWay } from "./link.ts";
 import type { Urgency } from "./outbox.ts";
 import { type Job, LEDGER_KEY, SHIP_TIMES, ShipPlan, type ShipTimes, trackKey } from "./ship-plan.ts";
 
@@ -37,7 +38,10 @@ export interface Shipper {
   watchBegun(console: string): void;
   /** Bytes `[from, to)` went to who watches, over the broker. */
   watchSent(console: string, from: number, to: number): void;
-  connection(state: "up" | "down"): void;
+  /** The connection that what is shipped goes over: a new one, or none. */
+  way(way: ShipWay): void;
+  /** Something is wrong with the device of a console. */
+  incident(console: string): void;
   room(): void;
   stop(): void;
 }
@@ -60,6 +64,7 @@ export function createShipper(options: ShipperOptions): Shipper {
   const plan = new ShipPlan({ ...SHIP_TIMES, ...times });
   const packers = new Map<string, Packer>();
   const lazy = new Set(options.consoles.filter(({ ship }) => ship === "on-demand").map(({ name }) => name));
+  const always = new Set(options.consoles.filter(({ ship }) => ship === "always").map(({ name }) => name));
   const keys = new Map<string, string>();
   let busy = false;
   let connects = 0;
@@ -69,8 +74,9 @@ export function createShipper(options: ShipperOptions): Shipper {
   let lookTimer: NodeJS.Timeout | null = null;
 
   const announce = (track: string, of: number, next: number): void => {
-    if (lazy.has(partsOf(track).console)) return;
-    plan.announce({ boot: of, track, next, backfill: of !== boot });
+    const { console } = partsOf(track);
+    if (lazy.has(console)) return;
+    plan.announce({ boot: of, track, next, backfill: of !== boot, always: always.has(console) });
   };
 
   /** Of a track of this boot, which is announced with its first bytes. */
@@ -105,11 +111,12 @@ export function createShipper(options: ShipperOptions): Shipper {
     const pieces = range.pieces.map((one): Span => [one.offset, one.offset + one.data.length]);
     const upTo = (end: number): Shipped => ({ to: end, gone: missingIn(pieces, [from, end]) });
     const topic = topicText(options.root, { name: "up/capture/{console}/{track}", ...partsOf(track) });
+    const urgency = job.tail ? "watched" : job.backfill ? "backfill" : "unwatched";
     const packer = packers.get(key) ?? new Packer();
     packers.set(key, packer);
     for (const chunk of chunksOf(range.boot, range.pieces, range.gaps)) {
       if (!options.roomy()) return upTo(chunk.offset);
-      if (!options.publish(topic, packer.pack(chunk), job.backfill ? "backfill" : "unwatched")) {
+      if (!options.publish(topic, packer.pack(chunk), urgency)) {
         packer.forget();
         return upTo(chunk.offset);
       }
@@ -195,6 +202,7 @@ export function createShipper(options: ShipperOptions): Shipper {
       for (const { track, offset, content } of items) {
         if (!("data" in content)) continue;
         const key = keyOf(track, offset);
+        if (urgent) plan.incident(key, nowMs);
         due = plan.grown(key, offset + content.data.length, nowMs, urgent) || due;
       }
       if (due) wake();
@@ -209,11 +217,15 @@ export function createShipper(options: ShipperOptions): Shipper {
       wake();
     },
     watchSent: (console, from, to) => plan.sentElsewhere(trackKey(boot, `${console}/rx`), from, to, monoMs()),
-    connection(state) {
+    way(way) {
       packers.clear();
       connects++;
-      if (state === "down") return plan.disconnected();
-      plan.connected(monoMs());
+      if (way === "none") return plan.disconnected();
+      plan.connected(monoMs(), way === "metered");
+      wake();
+    },
+    incident(console) {
+      plan.incident(trackKey(boot, `${console}/rx`), monoMs());
       wake();
     },
     room: wake,

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { decodeStatement, type Statement } from "../access/statement.ts";
+import { PERSON_RHYTHM } from "../link/backoff.ts";
 import { createLocalTransport } from "../link/local.ts";
 import type { Message, Transport } from "../link/transport.ts";
 import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
+import { machinePath } from "./machine-path.ts";
 import type { Settings } from "./settings.ts";
 import { ulid } from "./ulid.ts";
 import type { KnownSites, Who } from "./who.ts";
@@ -62,6 +64,8 @@ export async function openTransport(settings: Settings, filters: readonly string
   // A command at the site's own socket does not wait for a library that it has no use for.
   const { createMqttTransport } = await import("../link/mqtt.ts");
   return createMqttTransport({
+    path: machinePath,
+    rhythm: PERSON_RHYTHM,
     brokers: settings.brokers,
     tls: settings.tls,
     clientId: `towpath-cli-${randomBytes(6).toString("hex")}`,

@@ -34,7 +34,7 @@ export interface Edges {
   readonly shipper: Edge<"acknowledged"> | null;
   /** Only a simulated site has one. */
   readonly faults: Edge<"set-fault"> | null;
-  readonly link: { publish(message: Outgoing): unknown };
+  readonly link: { publish(message: Outgoing): unknown; govern?(level: Of<"govern">["level"]): void };
 }
 
 export interface Incoming {

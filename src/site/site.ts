@@ -136,6 +136,8 @@ export function createSite(options: SiteOptions): Site {
         return edges.reader.perform(effect);
       case "acknowledged":
         return edges.shipper?.perform(effect);
+      case "govern":
+        return edges.link.govern?.(effect.level);
       case "set-fault":
         return edges.faults === null
           ? emit({ type: "fault-set", token: effect.token, ok: false, detail: "this board is not simulated" })
@@ -161,7 +163,8 @@ export function createSite(options: SiteOptions): Site {
 }
 
 function levelOf(kind: string, detail: Readonly<Record<string, unknown>>): LogLine["level"] {
-  const bad = detail.verdict === "failed" || detail.state === "down" || detail.state === "degraded";
+  const bad =
+    detail.level === "last" || detail.verdict === "failed" || detail.state === "down" || detail.state === "degraded";
   return bad || kind === "refused" || kind === "config" || kind === "ignored" ? "warn" : "info";
 }
 

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createMqttTransport } from "../../src/link/mqtt.ts";
+import { plainPath } from "../../src/link/plain-path.ts";
 import type { Message, Transport } from "../../src/link/transport.ts";
 import { sleep } from "../../src/operator/client.ts";
 import { decodeAck } from "../../src/protocol/ack.ts";
@@ -30,6 +31,7 @@ class Fleet {
 
   constructor(broker: string) {
     this.transport = createMqttTransport({
+      path: plainPath(),
       brokers: [broker],
       tls: {},
       clientId: "fleet",

@@ -164,7 +164,8 @@ async function partsOf(folder: string, alice: KeyObject): Promise<Record<"sign" 
 export function benchPower(): Promise<Outcome> {
   return withScratch(async (scratch) => {
     const mosquitto = installed("mosquitto");
-    if (mosquitto === null) return skipped();
+    if (mosquitto === null) return skipped("mosquitto");
+    if (installed("ssh-keygen") === null) return skipped("ssh-keygen");
     const identity = join(scratch.folder, "alice");
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", identity]);
     const alice = readOpensshKey(readFileSync(identity, "utf8"));
@@ -244,12 +245,12 @@ function detailOf({ rounds, bare, parts, commands }: Measured) {
   };
 }
 
-function skipped(): Outcome {
+function skipped(missing: string): Outcome {
   return {
     ok: true,
-    table: { head: ["power"], rows: [["SKIPPED: mosquitto is not installed, NOTHING was measured"]] },
+    table: { head: ["power"], rows: [[`SKIPPED: ${missing} is not installed, NOTHING was measured`]] },
     notes: [],
     goals: [],
-    figures: { skipped: "mosquitto is not installed" },
+    figures: { skipped: `${missing} is not installed` },
   };
 }

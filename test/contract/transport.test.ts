@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { startBroker } from "../../src/link/broker.ts";
 import { createLocalTransport, listenLocal } from "../../src/link/local.ts";
 import { createMqttTransport } from "../../src/link/mqtt.ts";
+import { plainPath } from "../../src/link/plain-path.ts";
 import type { Message, Transport } from "../../src/link/transport.ts";
 
 /** What every way for topics and payloads does: the broker and the local socket. */
@@ -19,6 +20,7 @@ interface Subject {
 
 const mqtt = (port: number, id: string, filters: readonly string[]): Transport =>
   createMqttTransport({
+    path: plainPath(),
     brokers: [`mqtt://127.0.0.1:${port}`],
     tls: {},
     clientId: id,

@@ -151,10 +151,22 @@ describe("locks", () => {
     expect(bench.order("off", "nas1").phase).toBe("accepted");
   });
 
-  it("do not end while nobody vouches for the clock, whatever it says", () => {
+  it("do not end by a clock that nobody vouches for, but by what a trusted one said before in this boot", () => {
     const bench = new Bench();
     clock(bench, "ntp");
     bench.order("lock", "nas1", { forMs: 3_600_000 });
+    clock(bench, "none", 1_900_000_000_000);
+    bench.pass(3_599_000);
+    expect(codes(bench.order("off", "nas1"))).toEqual(["rejected", "outlet.locked"]);
+    bench.pass(1_100);
+    expect(bench.order("off", "nas1").phase).toBe("accepted");
+  });
+
+  it("of an earlier boot do not end while nobody vouches for the clock, whatever it says", () => {
+    const bench = new Bench();
+    clock(bench, "ntp");
+    bench.order("lock", "nas1", { forMs: 3_600_000 });
+    bench.start(bench.state.durable, TRUST, 8);
     clock(bench, "none", 1_900_000_000_000);
     bench.pass(7_200_000);
     expect(codes(bench.order("off", "nas1"))).toEqual(["rejected", "outlet.locked"]);

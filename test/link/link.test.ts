@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { backoff } from "../../src/link/backoff.ts";
+import { Backoff, SITE_RHYTHM } from "../../src/link/backoff.ts";
 import { chunksOf } from "../../src/link/chunking.ts";
 import { PacketCap } from "../../src/link/packet-cap.ts";
 
@@ -82,13 +82,30 @@ describe("the cap before the parser", () => {
 });
 
 describe("reconnecting", () => {
-  it("never gives up, and jitters after the cap", () => {
+  it("never gives up, spreads over minutes what was lost in one moment, and wider where it was the broker", () => {
     let toss = 0;
-    const delays = backoff(500, 60_000, () => (toss = (toss + 0.37) % 1));
-    const first = Array.from({ length: 200 }, () => delays.next().value);
-    expect(Math.max(...first)).toBeLessThanOrEqual(90_000);
-    expect(new Set(first.slice(20)).size).toBeGreaterThan(20);
-    expect(first.slice(20).every((delay) => delay >= 30_000)).toBe(true);
+    const dice = () => (toss = (toss + 0.37) % 1);
+    const [path, broker] = [new Backoff(SITE_RHYTHM, dice), new Backoff(SITE_RHYTHM, dice)];
+    expect(path.next(false)).toBeLessThanOrEqual(1_000);
+    const far = Array.from({ length: 200 }, () => path.next(false)).slice(20);
+    expect(Math.max(...far)).toBeLessThanOrEqual(300_000);
+    expect(Math.max(...far)).toBeGreaterThan(250_000);
+    expect(Math.min(...far)).toBeLessThan(50_000);
+    const outage = Array.from({ length: 200 }, () => broker.next(true)).slice(20);
+    expect(Math.max(...outage)).toBeGreaterThan(550_000);
+    expect(Math.max(...outage)).toBeLessThanOrEqual(600_000);
+    // A thousand sites, each minute of the ten its share.
+    const shares = Array.from({ length: 10 }, (_, minute) => outage.filter((at) => Math.floor(at / 60_000) === minute));
+    expect(shares.every((share) => share.length > 10)).toBe(true);
+  });
+
+  it("is soon again after a connection that lasted, and never at once", () => {
+    const backoff = new Backoff(SITE_RHYTHM, () => 0);
+    for (let count = 0; count < 20; count++) expect(backoff.next(true)).toBe(200);
+    const late = new Backoff(SITE_RHYTHM, () => 1);
+    for (let count = 0; count < 20; count++) late.next(false);
+    late.reset();
+    expect(late.next(false)).toBe(1_000);
   });
 });
 

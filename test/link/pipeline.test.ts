@@ -112,7 +112,7 @@ class Site {
     this.room = true;
     if (!online) this.up = this.up.slice(0, this.random.between(0, this.up.length + 1));
     if (!online) this.counts.breaks++;
-    this.shipper.connection(online ? "up" : "down");
+    this.shipper.way(online ? (!this.calm && this.random.chance(0.3) ? "metered" : "free") : "none");
     if (online) this.acknowledge(true);
   }
 

@@ -210,6 +210,7 @@ class World {
     const more = key === LEDGER_KEY ? this.random.between(1, 4) : this.random.between(1, 40_000);
     const next = (this.next.get(key) ?? 0) + more;
     this.next.set(key, next);
+    if (this.random.chance(0.1)) this.plan.incident(key, this.nowMs);
     this.plan.grown(key, next, this.nowMs, this.random.chance(0.1));
     if (!this.random.chance(0.1)) return;
     // The ring goes round: what was oldest is there no more.
@@ -264,7 +265,7 @@ class World {
       this.down = [];
       return this.plan.disconnected();
     }
-    this.plan.connected(this.nowMs);
+    this.plan.connected(this.nowMs, !this.calm && this.random.chance(0.4));
     this.hear(true);
   }
 

@@ -1,138 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { chunksOf, Packer } from "../../src/link/chunking.ts";
-import type { Urgency } from "../../src/link/outbox.ts";
-import { createShipper, type Shipper } from "../../src/link/shipper.ts";
-import { chunkHead, decodeChunk } from "../../src/protocol/chunk.ts";
+import { chunkHead } from "../../src/protocol/chunk.ts";
 import { parseJson } from "../../src/protocol/envelope.ts";
-import { parseTopic, siteRoot } from "../../src/protocol/topics.ts";
-
-const ROOT = siteRoot("acme", "one");
-const BOOT = 7;
-
-type Gap = { offset: number; monoMs: number; cause: "overrun"; length: number | null };
-
-/** A journal in memory, and a connection that takes so much or nothing. */
-class Bench {
-  nowMs = 0;
-  readonly texts = new Map<string, Buffer>([["7/router1/rx", Buffer.alloc(0)]]);
-  readonly gaps: Gap[] = [];
-  first = 0;
-  ledger: { seq: number }[] = [];
-  room = Number.MAX_SAFE_INTEGER;
-  reads = 0;
-  offers = 0;
-  /** The queue is full, and not of what is shipped. */
-  refuses = false;
-  /** Chunks until the connection breaks and is there again. */
-  breakAfter = 0;
-  /** The receiver acknowledges what it has, ten times a second. */
-  answers = false;
-  private told = 0;
-  readonly published: { topic: string; payload: Uint8Array; urgency: Urgency }[] = [];
-  readonly shipper: Shipper;
-
-  constructor(
-    ship: "primary" | "on-demand" = "primary",
-    old = "",
-    tracks: Readonly<Record<string, { boot: number; next: number }>> = {},
-  ) {
-    if (old !== "") this.texts.set("3/router1/rx", Buffer.from(old));
-    this.shipper = createShipper({
-      root: ROOT,
-      boot: BOOT,
-      monoMs: () => this.nowMs,
-      tracks,
-      ledgerNext: 1,
-      consoles: [{ name: "router1", ship }],
-      roomy: () => this.room > 0,
-      publish: (topic, payload, urgency) => {
-        this.offers++;
-        if (this.refuses) return false;
-        if (this.room-- <= 0) return false;
-        this.published.push({ topic, payload, urgency });
-        if (--this.breakAfter === 0) {
-          this.shipper.connection("down");
-          this.shipper.connection("up");
-        }
-        return true;
-      },
-      journal: {
-        readCapture: async (track, boot, from, to) => this.read(`${boot}/${track}`, boot ?? BOOT, from, to),
-        readLedger: async (from, to, limit) =>
-          this.ledger
-            .filter(({ seq }) => seq >= from && seq < to)
-            .slice(0, limit)
-            .map((one) => JSON.stringify(one)),
-        stats: async () => ({
-          "router1/rx": {
-            bytes: 0,
-            gaps: 0,
-            boots: [...this.texts].map(([key, text]) => ({
-              boot: Number(key.split("/")[0]),
-              first: 0,
-              next: text.length,
-              firstMonoMs: 0,
-            })),
-          },
-        }),
-      },
-      times: { backfillMs: 1_000 },
-    });
-  }
-
-  private read(key: string, boot: number, from: number, to: number) {
-    this.reads++;
-    const text = this.texts.get(key) ?? Buffer.alloc(0);
-    const start = Math.max(from, this.first);
-    const end = Math.min(to, text.length);
-    // Pieces as the capture makes them: a few hundred bytes each.
-    const pieces = [];
-    for (let at = start; at < end; at += 500)
-      pieces.push({ offset: at, monoMs: at, data: text.subarray(at, Math.min(end, at + 500)) });
-    const gaps = this.gaps.filter(({ offset }) => offset >= from && offset <= to);
-    return { boot, pieces, gaps, first: this.first, next: text.length, end: Math.max(start, end) };
-  }
-
-  say(text: string, urgent = false): void {
-    const before = this.texts.get("7/router1/rx") ?? Buffer.alloc(0);
-    const data = Buffer.from(text);
-    this.texts.set("7/router1/rx", Buffer.concat([before, data]));
-    const item = { track: "router1/rx", boot: BOOT, offset: before.length, monoMs: this.nowMs, content: { data } };
-    this.shipper.captured([item], urgent);
-  }
-
-  async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 100) {
-      this.nowMs += Math.min(100, left);
-      await vi.advanceTimersByTimeAsync(Math.min(100, left));
-      if (!this.answers || this.told === this.published.length) continue;
-      this.told = this.published.length;
-      this.acknowledge([[0, this.received().length]]);
-    }
-  }
-
-  acknowledge(ranges: readonly (readonly [number, number])[] = [], kept = false): void {
-    const tracks = [{ boot: BOOT, track: "router1/rx", ranges }];
-    this.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, kept });
-  }
-
-  /** Puts together what came, as a receiver does that has only what came. */
-  received(boot = BOOT): string {
-    let text = Buffer.alloc(0);
-    for (const { topic, payload } of this.published) {
-      const head = chunkHead(payload);
-      if (parseTopic(topic)?.topic.name !== "up/capture/{console}/{track}" || head?.boot !== boot) continue;
-      if (head.offset > text.length) throw new Error(`a hole before ${head.offset}`);
-      const chunk = decodeChunk(payload, text.subarray(0, head.offset));
-      if (chunk === null) throw new Error(`cannot be decoded at ${head.offset}`);
-      const end = chunk.offset + chunk.data.length;
-      if (end > text.length) text = Buffer.concat([text.subarray(0, chunk.offset), chunk.data]);
-    }
-    return text.toString();
-  }
-}
-
-const LINE = "Interface GigabitEthernet0/1, changed state to up\n";
+import { Bench, BOOT, LINE, ROOT } from "./ship-bench.ts";
 
 describe("the shipper", () => {
   beforeEach(() => {
@@ -144,7 +14,7 @@ describe("the shipper", () => {
 
   it("ships what a receiver puts together byte by byte, and packs with what went before", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.answers = true;
     bench.acknowledge();
     await bench.pass(2_500);
@@ -161,13 +31,13 @@ describe("the shipper", () => {
 
   it("says nothing of a console on demand; of others also what nobody acknowledges, once", async () => {
     const lazy = new Bench("on-demand");
-    lazy.shipper.connection("up");
+    lazy.shipper.way("free");
     lazy.acknowledge();
     lazy.say(LINE, true);
     await lazy.pass(120_000);
     expect(lazy.published).toEqual([]);
     const alone = new Bench();
-    alone.shipper.connection("up");
+    alone.shipper.way("free");
     alone.say(LINE, true);
     await alone.pass(600_000);
     expect(alone.published.map(({ urgency }) => urgency)).toEqual(["unwatched"]);
@@ -176,7 +46,7 @@ describe("the shipper", () => {
   it("does not say again to nobody in particular what it said before the restart", async () => {
     const bench = new Bench("primary", "", { "router1/rx": { boot: BOOT, next: 300_000 } });
     bench.texts.set("7/router1/rx", Buffer.alloc(300_000, "x"));
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     await bench.pass(100_000);
     expect(bench.published).toEqual([]);
     bench.say(LINE, true);
@@ -186,7 +56,7 @@ describe("the shipper", () => {
 
   it("sends a panic at once", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say("Kernel panic - not syncing\n", true);
@@ -196,7 +66,7 @@ describe("the shipper", () => {
 
   it("while the broker takes nothing it reads nothing, and goes on when there is room", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     bench.room = 3;
     bench.say(LINE.repeat(2_000));
@@ -215,7 +85,7 @@ describe("the shipper", () => {
 
   it("does not spin at a queue that is full of what matters more", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     bench.refuses = true;
     bench.say(LINE.repeat(100), true);
@@ -229,17 +99,17 @@ describe("the shipper", () => {
 
   it("after a break it begins where the acknowledged ends, with a chunk that needs nothing of before", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say(LINE.repeat(1_000), true);
     await bench.pass(100);
     const before = bench.published.length;
-    bench.shipper.connection("down");
+    bench.shipper.way("none");
     bench.say(LINE, true);
     await bench.pass(60_000);
     expect(bench.published.length).toBe(before);
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge([[0, 40_000]], true);
     await bench.pass(2_500);
     const head = chunkHead(bench.published[before]?.payload ?? new Uint8Array());
@@ -250,13 +120,13 @@ describe("the shipper", () => {
   it("packs nothing with what went over a connection before", async () => {
     const bench = new Bench();
     bench.answers = true;
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say(LINE.repeat(100), true);
     await bench.pass(1_000);
-    bench.shipper.connection("down");
-    bench.shipper.connection("up");
+    bench.shipper.way("none");
+    bench.shipper.way("free");
     await bench.pass(2_500);
     bench.say(LINE.repeat(100), true);
     await bench.pass(100);
@@ -266,7 +136,7 @@ describe("the shipper", () => {
 
   it("what went into a connection that broke in the middle goes again at once over the next", async () => {
     const bench = new Bench();
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(2_500);
     bench.say(LINE.repeat(1_000), true);
@@ -278,7 +148,7 @@ describe("the shipper", () => {
 
   it("brings the text of earlier boots when it has the time", async () => {
     const bench = new Bench("primary", LINE.repeat(500));
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(5_000);
     expect(bench.received(3) === LINE.repeat(500)).toBe(true);
@@ -289,7 +159,7 @@ describe("the shipper", () => {
     const bench = new Bench();
     bench.say(LINE.repeat(2_000));
     bench.first = 50_000;
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     bench.acknowledge();
     await bench.pass(3_000);
     expect(chunkHead(bench.published[0]?.payload ?? new Uint8Array())?.offset).toBe(50_000);
@@ -303,7 +173,7 @@ describe("the shipper", () => {
     const bench = new Bench();
     bench.ledger = Array.from({ length: 150 }, (_, at) => ({ seq: at + 1 }));
     bench.shipper.recorded(1, 151);
-    bench.shipper.connection("up");
+    bench.shipper.way("free");
     const tracks = [{ boot: 0, track: "ledger", ranges: [[0, 31]] as const }];
     bench.shipper.perform({ type: "acknowledged", receiver: "vault", tracks, kept: true });
     await bench.pass(2_500);

@@ -2,6 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createMqttTransport } from "../../src/link/mqtt.ts";
+import { plainPath } from "../../src/link/plain-path.ts";
 import type { Message, Transport } from "../../src/link/transport.ts";
 import { filterMatches } from "../../src/protocol/topics.ts";
 import { seeded } from "../sim/random.ts";
@@ -15,6 +16,7 @@ const SETTLE_MS = 4_000;
 async function listenTo(port: number): Promise<{ transport: Transport; tape: Message[] }> {
   const tape: Message[] = [];
   const transport = createMqttTransport({
+    path: plainPath(),
     brokers: [`mqtt://127.0.0.1:${port}`],
     tls: {},
     clientId: "tape",

@@ -18,6 +18,7 @@ const FIONREAD = 0x541b;
 /** With a null argument: TCIFLUSH. */
 const TCFLSH = 0x540b;
 
+const POLLIN = 1;
 const POLLHUP = 0x10;
 /** termios(3) of glibc: c_lflag is the fourth word. */
 const LFLAG_AT = 12;
@@ -41,6 +42,9 @@ export class Uart {
   private readonly bytesPerMs: number;
   private begunMs: number | null = null;
   private wasClosed = false;
+  /** Said since the reader's side was last seen to change. */
+  private underWay = 0;
+  private seen = 0;
 
   constructor(port: number, baudRate: number) {
     this.port = port;
@@ -88,11 +92,13 @@ export class Uart {
     if (closed && !this.wasClosed) this.flush();
     this.wasClosed = closed;
     if (closed) return this.lose("closed", due);
-    const before = this.waiting();
-    const room = KERNEL_BYTES - before;
-    if (room <= 0) return this.lose("full", due);
+    const before = this.settled();
+    const room = KERNEL_BYTES - before - this.underWay;
+    // What the kernel still carries to the reader's side is neither lost nor there.
+    if (room <= 0) return this.underWay === 0 ? this.lose("full", due) : undefined;
     const taken = this.pty.say(streamOf(this.port, this.said, this.said + Math.min(room, due)));
     this.said += taken;
+    this.underWay += taken;
     // Near the end of the buffer nothing may be under way in the kernel: what is said behind it must be lost, not late.
     if (before > NEARLY_FULL_BYTES) this.settles(before + taken);
     // Lost only if the buffer is surely full: a reader may have made room in between, then it is said with the next tick.
@@ -110,8 +116,7 @@ export class Uart {
   }
 
   private closed(): boolean {
-    const entry = Buffer.alloc(8);
-    entry.writeInt32LE(this.pty?.masterFd ?? -1, 0);
+    const entry = entryOf(this.pty?.masterFd ?? -1, 0);
     return poll(entry, 1, 0) > 0 && (entry.readInt16LE(6) & POLLHUP) !== 0;
   }
 
@@ -120,6 +125,20 @@ export class Uart {
     const count = Buffer.alloc(4);
     this.asReader((fd) => ioctl(fd, FIONREAD, count));
     return count.readInt32LE(0);
+  }
+
+  /** How much of it is on the reader's side: on a busy machine the kernel takes its time. */
+  private settled(): number {
+    let now = this.waiting();
+    if (now === 0) {
+      // With nothing to read poll(2) waits until the kernel has carried over all that there is.
+      this.asReader((fd) => poll(entryOf(fd, POLLIN), 1, 0));
+      now = this.waiting();
+      this.underWay = 0;
+    }
+    if (now !== this.seen) this.underWay = 0;
+    this.seen = now;
+    return now;
   }
 
   private flush(): void {
@@ -142,4 +161,12 @@ export class Uart {
     while (this.waiting() < bytes) if (performance.now() > limit) return false;
     return true;
   }
+}
+
+/** `struct pollfd`. */
+function entryOf(fd: number, events: number): Buffer {
+  const entry = Buffer.alloc(8);
+  entry.writeInt32LE(fd, 0);
+  entry.writeInt16LE(events, 4);
+  return entry;
 }
