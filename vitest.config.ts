@@ -22,6 +22,7 @@ const POWER_CORE = [
   "running",
   "selection",
   "sequence",
+  "steps",
   "target",
   "trust",
 ].map((name) => `src/core/${name}.ts`);

@@ -3,8 +3,8 @@ import { cuts, moves, namedDevices } from "./checks.ts";
 import { factsOfAll } from "./facts.ts";
 import type { OutletFacts } from "./messages.ts";
 import { type BranchKind, branchOf, devicesFedBy, outletsNamed, type SitePlan } from "./plan.ts";
-import { plannedSteps, type Step } from "./sequence.ts";
 import type { SiteState } from "./state.ts";
+import { plannedSteps, type Step } from "./steps.ts";
 import { targetText } from "./target.ts";
 
 /** What a person sees before anything moves. */

@@ -4,18 +4,9 @@ import { drivenPower, factsOf, observedPower } from "./facts.ts";
 import type { Intent, Unsettled } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
 import { outletsNamed, type Switch } from "./plan.ts";
-import {
-  advance,
-  afterDrive,
-  type Begun,
-  newSequence,
-  plannedSteps,
-  type Sequence,
-  type Step,
-  startSteps,
-  verdictOf,
-} from "./sequence.ts";
+import { advance, afterDrive, type Begun, newSequence, type Sequence, verdictOf } from "./sequence.ts";
 import type { SiteState, Turn } from "./state.ts";
+import { plannedSteps, type Step, startSteps } from "./steps.ts";
 
 /** Power commands in execution: edges go out, answers come in, verdicts are recorded. */
 

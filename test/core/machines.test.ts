@@ -12,7 +12,8 @@ import {
   type Selections,
   spend,
 } from "../../src/core/selection.ts";
-import { advance, afterDrive, newSequence, plannedSteps } from "../../src/core/sequence.ts";
+import { advance, afterDrive, newSequence } from "../../src/core/sequence.ts";
+import { plannedSteps } from "../../src/core/steps.ts";
 import { parseTarget, targetText } from "../../src/core/target.ts";
 import { acceptTrust, allows, identify, segmentCovers, type TrustDocument } from "../../src/core/trust.ts";
 import { Bench, PLAN, TRUST } from "./bench.ts";

@@ -165,13 +165,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "starts are not staggered",
-    file: "sequence.ts",
+    file: "steps.ts",
     find: "Math.max(STAGGER_MS, outlet.onDelayMs)",
     replace: "0",
   },
   {
     name: "two supplies go off one after the other",
-    file: "sequence.ts",
+    file: "steps.ts",
     find: 'return [...off, ...seenOff, { do: "stay-off", waitMs }, ...on];',
     replace: 'return [...off.slice(0, 1), { do: "stay-off", waitMs: waitMs / 2 }, ...off.slice(1), ...on];',
   },
