@@ -133,6 +133,7 @@ export const CODES = {
     "Let it connect again; what it missed is in `towpath log`.",
   ],
   "session.stale": ["The other end does not answer any more.", "Attach again."],
+  "session.stopped": ["The controller stops.", "It comes back by itself where systemd runs it: attach again then."],
   "session.too-many": ["Too many are attached to this console.", "End one of them; `towpath status` counts them."],
   "session.unrecorded": [
     "Programs came and went at listeners too often for a record each.",

@@ -18,3 +18,21 @@ export function lineText({ baudRate, framing, flow }: LineSettings): string {
 export function sameLine(one: LineSettings, other: LineSettings): boolean {
   return lineText(one) === lineText(other);
 }
+
+/** A piece of a named sequence: a BREAK, a pause, or text; times in ms. */
+export type SequenceStep = { readonly breakMs: number } | { readonly waitMs: number } | { readonly text: string };
+
+export interface LineSequence {
+  readonly name: string;
+  readonly steps: readonly SequenceStep[];
+  /** What it does to the device, for people. */
+  readonly what: string;
+  /** It can stop or restart the device: whoever sends it says yes first. */
+  readonly confirm: boolean;
+}
+
+/** Waits while something is typed, for devices that lose what comes too fast; ms. */
+export interface Pacing {
+  readonly charMs: number;
+  readonly lineMs: number;
+}
