@@ -38,8 +38,9 @@ export interface Opened {
 /** So much may wait for a slow viewer; what comes meanwhile he is told of and not shown. */
 const QUEUE_BYTES = 64 * 1024;
 const READ_BYTES = 64 * 1024;
-/** A page of a terminal, in case its lines are long. */
+/** The last lines are looked for in so much, though some of them be long. */
 const LINE_BYTES = 240;
+const LEAST_BYTES = 16 * 1024;
 /** Who does not say what he wants to see is shown what comes. */
 const BEGIN_MS = 10_000;
 const LF = 10;
@@ -236,7 +237,7 @@ class Feed {
     }
     if (lines === undefined || lines === 0) return end;
     await this.flushed();
-    const span = lines * LINE_BYTES;
+    const span = Math.max(LEAST_BYTES, lines * LINE_BYTES);
     const range = await this.read(Math.max(0, end - span), end, span);
     return range === null ? end : startOfLines(range, lines, end);
   }
