@@ -17,12 +17,13 @@ interface Parts {
   readonly bank: RelayBank;
   readonly link: Link;
   readonly reader: Edges["reader"];
+  readonly sessions: NonNullable<Edges["sessions"]>;
   readonly shipper: Shipper;
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
-export function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
+export function edgesOf({ config, journal, bank, link, reader, sessions, shipper, simulated, emit }: Parts): Edges {
   return {
     journal: {
       perform({ records, durable, sync, token }) {
@@ -55,6 +56,7 @@ export function edgesOf({ config, journal, bank, link, reader, shipper, simulate
       },
     },
     reader,
+    sessions,
     shipper,
     faults: simulated && {
       perform({ token, subject, fault }) {

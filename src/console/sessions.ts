@@ -170,7 +170,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     }
     if (place.state.state === "down") {
       refuse(seat, "type", place.state.code ?? "console.missing", place.state.detail);
-      return true;
+      return false;
     }
     seat.typed += bytes.length;
     // The first key since the last beat is told at once: who waits for the right to type waits from here.
@@ -236,6 +236,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     id: seat.id,
     type: (bytes) => type(seat, bytes),
     roomy: () => seat.place.typing.waiting() < TYPED_LIMIT,
+    pending: () => seat.place.typing.waiting(seat.id) > 0,
     mayType: () => mayType(seat),
     ask: (what) => emit({ type: "session-asked", id: seat.id, ask: what }),
     send: (name, confirmed) => send(seat, name, confirmed),

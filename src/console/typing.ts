@@ -5,8 +5,8 @@ export interface Typing {
   typed(session: string, bytes: Uint8Array): void;
   /** Calls back with whether all of it went out. */
   sequence(session: string, steps: readonly SequenceStep[], done: (sent: boolean) => void): void;
-  /** Bytes that wait. */
-  waiting(): number;
+  /** Bytes that wait, of one session or of all. */
+  waiting(session?: string): number;
   /** Drops what waits, of one session or of all. */
   drop(session: string | null): void;
   stop(): void;
@@ -45,7 +45,8 @@ export function createTyping({ pacing, write, sendBreak, stuck, room }: TypingOp
   let stuckSinceMs: number | null = null;
   let breaking = false;
 
-  const waiting = (): number => items.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const waiting = (session?: string): number =>
+    items.reduce((sum, item) => (session === undefined || item.session === session ? sum + item.bytes.length : sum), 0);
 
   const later = (ms: number): void => {
     timer ??= setTimeout(() => {

@@ -28,10 +28,12 @@ export interface SessionOptions {
 /** One who is attached. */
 export interface Session {
   readonly id: string;
-  /** False where it may not be typed. */
+  /** False where it was not taken: somebody else types, or the port is down. */
   type(bytes: Uint8Array): boolean;
   /** Whether more typed bytes are welcome. */
   roomy(): boolean;
+  /** Whether something that it typed has not gone out. */
+  pending(): boolean;
   mayType(): boolean;
   ask(what: "request" | "claim" | "steal" | "join" | "release"): void;
   /** A BREAK or a named sequence. */

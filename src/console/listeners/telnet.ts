@@ -1,6 +1,6 @@
 /** The telnet protocol (RFC 854, 855, 856, 1143) as far as a serial console needs it. Bytes in, items out; no I/O. */
 
-export const IAC = 255;
+const IAC = 255;
 export const OPTION = { binary: 0, echo: 1, goAhead: 3, comPort: 44 } as const;
 
 const SE = 240;
@@ -129,9 +129,6 @@ export function subnegotiation(option: number, bytes: Uint8Array): Uint8Array {
   return Uint8Array.from([IAC, SB, option, ...escapeTelnet(bytes), IAC, SE]);
 }
 
-/** Does nothing at the other end; a connection that is dead is found by it. */
-export const TELNET_NOP = Uint8Array.from([IAC, 241]);
-
 interface Side {
   readonly on: boolean;
   readonly asked: boolean;
@@ -149,10 +146,11 @@ export class Negotiation {
     this.willing = { us: new Set(us), them: new Set(them) };
   }
 
-  /** What we offer and ask for at the beginning. */
-  begin(): Uint8Array {
+  /** What we offer and ask for at the beginning; the rest waits to be asked for. */
+  begin(except: readonly number[] = []): Uint8Array {
     const out: number[] = [];
     for (const option of this.willing.us) {
+      if (except.includes(option)) continue;
       this.us.set(option, { on: false, asked: true });
       out.push(IAC, VERBS.will, option);
     }
