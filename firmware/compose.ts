@@ -34,6 +34,7 @@ import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
+import { createSiteStreams } from "./services.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -128,7 +129,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
       emit(event);
     },
     room: () => shipper.room(),
+    streams: {
+      begun: (id) => streams.begun(id),
+      bytes: (id, payload, resume) => streams.bytes(id, payload, resume),
+      gone: (id) => streams.gone(id),
+    },
   });
+  const streams = createSiteStreams({ link, emit });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
@@ -151,7 +158,17 @@ export async function startController(options: ComposeOptions): Promise<Controll
     ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, life, emit },
   });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
+    edges: edgesOf({
+      config,
+      journal,
+      bank,
+      link,
+      reader: watching(reader, capture),
+      shipper,
+      streams,
+      simulated,
+      emit,
+    }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -203,6 +220,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       life.stop();
       reader.stop();
       shipper.stop();
+      streams.stop();
       await capture.stop();
       emit({ type: "stopping", heads: capture.heads(), towards: shuttingDown() });
       await link.stop();

@@ -23,6 +23,7 @@ import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
 import { type SiteState, Turn } from "./state.ts";
+import { onStreamClosed, onStreamOpen, onStreamOpened } from "./streams.ts";
 import { acceptTrust } from "./trust.ts";
 import { birthView, revise, stateView } from "./view.ts";
 
@@ -93,6 +94,10 @@ function route(turn: Turn, event: Event): void {
       return onLink(turn, event);
     case "range-read":
       return onRangeRead(turn, event);
+    case "stream-opened":
+      return onStreamOpened(turn, event);
+    case "stream-closed":
+      return onStreamClosed(turn, event);
     case "clock-read":
       return onClock(turn, event);
     case "fault-set":
@@ -197,6 +202,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
       return onRead(turn, event, command);
     case "watch":
       return onWatch(turn, event, command);
+    case "stream.open":
+      return onStreamOpen(turn, event, command);
     case "trust":
       return onTrust(turn, event, command);
     case "sim":
