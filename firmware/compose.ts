@@ -35,6 +35,7 @@ import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
+import { createSiteStreams } from "./services.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -129,6 +130,11 @@ export async function startController(options: ComposeOptions): Promise<Controll
       emit(event);
     },
     room: () => shipper.room(),
+    streams: {
+      begun: (id) => streams.begun(id),
+      bytes: (id, payload, resume) => streams.bytes(id, payload, resume),
+      gone: (id) => streams.gone(id),
+    },
   });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
@@ -150,6 +156,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const life = watchLife(config.plan, monoMs, emit);
   const ports = new Map(config.consoles.map((one) => [one.name, portOf(one, { simulated, store, sweeper, locator })]));
   const access = openConsoleAccess({ config, ports, capture: () => capture, journal, boot, monoMs, emit, log });
+  const streams = createSiteStreams({ link, access, emit });
   const capture: Capture = captureOf({ ...{ config, ports, access, journal, shipper, durable, boot, life, emit } });
   site = createSite({
     edges: edgesOf({
@@ -160,6 +167,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       reader: watching(reader, capture),
       sessions: access.sessions,
       shipper,
+      streams,
       simulated,
       emit,
     }),
@@ -216,6 +224,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       reader.stop();
       shipper.stop();
       await access.stop();
+      streams.stop();
       await capture.stop();
       emit({ type: "stopping", heads: capture.heads(), towards: shuttingDown() });
       await link.stop();

@@ -19,11 +19,23 @@ interface Parts {
   readonly reader: Edges["reader"];
   readonly sessions: NonNullable<Edges["sessions"]>;
   readonly shipper: Shipper;
+  readonly streams: Edges["streams"];
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
-export function edgesOf({ config, journal, bank, link, reader, sessions, shipper, simulated, emit }: Parts): Edges {
+export function edgesOf({
+  config,
+  journal,
+  bank,
+  link,
+  reader,
+  sessions,
+  shipper,
+  streams,
+  simulated,
+  emit,
+}: Parts): Edges {
   return {
     journal: {
       perform({ records, durable, sync, token }) {
@@ -58,6 +70,7 @@ export function edgesOf({ config, journal, bank, link, reader, sessions, shipper
     reader,
     sessions,
     shipper,
+    streams,
     faults: simulated && {
       perform({ token, subject, fault }) {
         const refused = simulated.fault(subject, fault);

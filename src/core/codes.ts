@@ -146,6 +146,22 @@ export const CODES = {
   ],
   "read.range": ["The range is not one the journal can have.", "Ask for a range inside what `status` shows."],
   "read.too-many": ["Too many reads or watches at once.", "End one, or wait a minute."],
+  "stream.unsupported": [
+    "The site has no such service, or cannot start it.",
+    "`towpath doctor` on site says what is missing.",
+  ],
+  "stream.too-many": ["Too many streams are open at the site.", "End one; who is gone is dropped after five minutes."],
+  "stream.stale": [
+    "The request was made for another life of the site, or was used already.",
+    "Ask again: the site may have restarted.",
+  ],
+  "stream.ticket": ["The ticket is not one of a living login, or was used.", "Log in again."],
+  "stream.unknown": [
+    "The other end does not know this stream (any more).",
+    "It restarted, most likely: open it again.",
+  ],
+  "stream.idle": ["Nothing went either way for 15 minutes.", "Open it again."],
+  "stream.lost": ["The other end was not heard for five minutes.", "Look at its path, then open it again."],
   "config.rejected": [
     "The config has errors; the last good one runs.",
     "`towpath controller --config site.yaml --check`.",

@@ -5,6 +5,7 @@ import { ownerOfConsole } from "./plan.ts";
 import { reject } from "./power.ts";
 import { pendingOf } from "./sequence.ts";
 import type { SiteState, Turn } from "./state.ts";
+import { closeUnentitled } from "./streams.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
 
@@ -147,6 +148,7 @@ export function onTrustStored(turn: Turn, event: Extract<Event, { type: "trust-s
   turn.set({ trust: document });
   turn.append([{ kind: "trust", epoch: document.epoch, sha256: document.sha256, by }], { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
+  closeUnentitled(turn);
   turn.effects.push({ type: "publish", topic: "birth", to: "all", body: birthView(turn.state, turn.nowMs) });
   turn.reply(via, { id, phase: "result", verdict: "done", epoch: document.epoch });
 }

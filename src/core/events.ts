@@ -1,10 +1,11 @@
 import type { Code } from "./codes.ts";
 import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
-import type { Command, ReadArgs, Reply } from "./messages.ts";
+import type { Command, ReadArgs, Reply, StreamMode, StreamService } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
 import type { SessionEffect, SessionEvent } from "./sessions.ts";
-import type { Offer, TrustDocument } from "./trust.ts";
+import type { StreamWho } from "./streams.ts";
+import type { Offer, TrustDocument, Verb } from "./trust.ts";
 
 /** Everything that can happen to a site, and everything it can do. Both are plain data. */
 
@@ -88,6 +89,10 @@ export type Event =
   | { type: "stopping"; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
+  /** `ticket`: what the program at its end proves its operator with. */
+  | { type: "stream-opened"; token: number; ok: boolean; code: Code | null; detail: string; ticket?: string }
+  /** `how`: a code, or `ended` where an end closed it. Bytes from and to who opened it. */
+  | { type: "stream-closed"; id: string; how: string; bytesIn: number; bytesOut: number }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
   | { type: "fault-set"; token: number; ok: boolean; detail: string }
   /** What is not well with the machine: `doctor`'s findings of level `warn` and `bad`. */
@@ -135,6 +140,22 @@ export type Effect =
   | { type: "trust-adopted"; document: TrustDocument }
   | { type: "read-range"; token: number; via: Connection; args: ReadArgs }
   | { type: "watch"; via: Connection; console: string; untilMs: number }
+  | {
+      type: "open-stream";
+      token: number;
+      /** Of its topics; 128 random bits, hex. */
+      id: string;
+      via: Connection;
+      service: StreamService;
+      console: string | null;
+      mode: StreamMode;
+      who: StreamWho;
+      /** What may be done through it; it is closed when one of these is taken away. */
+      rights: readonly Verb[];
+      /** Public keys that may log in through it, as `type base64`; only for `ssh`. */
+      keys: readonly string[];
+    }
+  | { type: "close-stream"; id: string; code: Code }
   /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
   | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
   | SessionEffect

@@ -50,11 +50,23 @@ export type RecordBody =
   /** A clean end: what was read is recorded up to these offsets. `reboot`: because the machine restarts. */
   | { kind: "stop"; start: number; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
+  /** `id`: of the command that opened it. `key`: which one signed; what else is there, at its end. */
+  | ({ kind: "stream"; id: string; by: string; key: string | null; via: string; service: string } & StreamRecord)
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }
   | { kind: "alarm"; code: string; outlet: string; state: "raised" | "cleared"; detail: string }
   | { kind: "config"; code: string; detail: string };
+
+interface StreamRecord {
+  readonly state: "opened" | "closed";
+  readonly console: string | null;
+  readonly mode: string;
+  readonly how?: string;
+  /** From who opened it, and to. */
+  readonly bytesIn?: number;
+  readonly bytesOut?: number;
+}
 
 /** Whether the mains was there all the time since the boot before. */
 export type PowerWas = "kept" | "lost" | "unknown";

@@ -24,6 +24,7 @@ import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
 import { checkSessions, nextSessionMs, onSession } from "./sessions.ts";
 import { type SiteState, Turn } from "./state.ts";
+import { onStreamClosed, onStreamOpen, onStreamOpened } from "./streams.ts";
 import { acceptTrust } from "./trust.ts";
 import { birthView, revise, stateView } from "./view.ts";
 
@@ -102,6 +103,10 @@ function route(turn: Turn, event: Event): void {
       return onLink(turn, event);
     case "range-read":
       return onRangeRead(turn, event);
+    case "stream-opened":
+      return onStreamOpened(turn, event);
+    case "stream-closed":
+      return onStreamClosed(turn, event);
     case "clock-read":
       return onClock(turn, event);
     case "fault-set":
@@ -206,6 +211,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
       return onRead(turn, event, command);
     case "watch":
       return onWatch(turn, event, command);
+    case "stream.open":
+      return onStreamOpen(turn, event, command);
     case "trust":
       return onTrust(turn, event, command);
     case "sim":

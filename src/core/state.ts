@@ -7,6 +7,7 @@ import type { SitePlan } from "./plan.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 import { NO_SESSIONS, type Sessions } from "./sessions.ts";
+import type { OpenStream } from "./streams.ts";
 import type { TrustDocument } from "./trust.ts";
 
 /** The whole state of a site's decisions, and the small tools with which a step changes it. */
@@ -122,6 +123,9 @@ export interface SiteState {
   readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
+  readonly streams: readonly OpenStream[];
+  /** Ids of commands that opened a stream in this life, newest last. */
+  readonly streamsUsed: readonly string[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
   readonly gaps: GapLimits;
@@ -168,6 +172,8 @@ export const EMPTY_STATE: SiteState = {
   acksSeen: {},
   trustChange: null,
   asked: [],
+  streams: [],
+  streamsUsed: [],
   machine: [],
   ignored: {},
   ignoredFlushMs: null,

@@ -30,6 +30,8 @@ export interface TrustDocument {
   readonly operators: readonly {
     readonly name: string;
     readonly keys: readonly string[];
+    /** The same keys as `type base64`, for who logs in with them. */
+    readonly lines?: readonly string[];
     readonly roles: readonly string[];
   }[];
   readonly roles: Readonly<Record<string, Role>>;
@@ -78,6 +80,12 @@ export function identify(
   const living = operator.keys.filter((key) => signers.includes(key) && !trust.revoked.includes(key));
   if (living.length === 0 || trust.revoked.includes(operator.name)) return { ok: false, code: "operator.revoked" };
   return { ok: true, identity: { name: operator.name, roles: rolesOf(trust, operator.roles) } };
+}
+
+/** Keys of an operator that are not revoked. */
+export function livingKeys(trust: TrustDocument | null, name: string): string[] {
+  const operator = trust?.operators.find((one) => one.name === name);
+  return (operator?.keys ?? []).filter((key) => trust?.revoked.includes(key) === false);
 }
 
 function rolesOf(trust: TrustDocument, names: readonly string[]): Role[] {

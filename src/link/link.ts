@@ -1,6 +1,6 @@
 import type { Connection, Event, ReplyTo } from "../core/events.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
-import { type LocalServer, listenLocal } from "./local.ts";
+import { type LocalServer, type LocalStreams, listenLocal } from "./local.ts";
 import { createMqttTransport } from "./mqtt.ts";
 import type { How, Message, Transport } from "./transport.ts";
 
@@ -20,6 +20,8 @@ export interface LinkOptions {
   readonly random: () => number;
   readonly receive: (message: Message & { via: Connection }) => void;
   readonly emit: (event: Extract<Event, { type: "link-changed" }>) => void;
+  /** Byte streams of clients of the local socket; those over a broker come as messages. */
+  readonly streams?: LocalStreams;
   /** The broker takes shipped chunks again. */
   readonly room: () => void;
 }
@@ -27,6 +29,8 @@ export interface LinkOptions {
 export interface Link {
   /** False when a broker was meant and did not take it. */
   publish(message: { to: ReplyTo; topic: string; payload: Uint8Array; retained: boolean } & How): boolean;
+  /** A piece of a stream; `done` when it has left. False: the other end cannot be reached that way now. */
+  sendStream(to: Connection, id: string, payload: Uint8Array, done: () => void): boolean;
   /** Whether shipped chunks are welcome at the broker. */
   roomy(): boolean;
   start(): Promise<void>;
@@ -58,9 +62,18 @@ export function createLink(options: LinkOptions): Link {
       how.settled?.();
       return to === "local";
     },
+    sendStream(to, id, payload, done) {
+      const topic = topicText(root, { name: "up/stream/{id}", id });
+      if (to === "local") return local?.send(id, topic, payload, done) === true;
+      return broker?.publish(topic, payload, false, { settled: done }) === true;
+    },
     roomy: () => broker?.roomy() === true,
     async start() {
-      local = await listenLocal(options.socket, (message) => options.receive({ ...message, via: "local" }));
+      local = await listenLocal(
+        options.socket,
+        (message) => options.receive({ ...message, via: "local" }),
+        options.streams,
+      );
       options.emit({ type: "link-changed", connection: "local", state: "up", detail: options.socket });
       broker?.start({
         up: (detail) => {

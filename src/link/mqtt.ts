@@ -62,6 +62,7 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
   let stable: NodeJS.Timeout | null = null;
   const oldBrokers = new Map<string, number>();
   const earlyCloses = new Map<string, number>();
+  const filters = [...options.filters];
   const outbox = new Outbox();
   let cramped = false;
   let pumping = false;
@@ -154,8 +155,8 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
       pump();
     };
     // "Retain as published": without it a broker hides the flag from who is subscribed already.
-    if (options.filters.length === 0) subscribed();
-    else made.subscribe([...options.filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
+    if (filters.length === 0) subscribed();
+    else made.subscribe([...filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
   };
 
   const onClose = (detail: string): void => {
@@ -174,7 +175,9 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
     if (made === null || !connected) return;
     for (let next = outbox.take(); next !== null; next = outbox.take()) {
       const parcel = next;
-      made.publish(parcel.topic, Buffer.from(parcel.payload), { qos: 1, retain: parcel.retained }, () => {
+      // A stream's ends acknowledge to each other; the broker's word in between would only cost.
+      const qos = parcel.urgency === "stream" ? 0 : 1;
+      made.publish(parcel.topic, Buffer.from(parcel.payload), { qos, retain: parcel.retained }, () => {
         outbox.finished(parcel);
         if (client === made) pump();
       });
@@ -197,6 +200,10 @@ export function createMqttTransport(options: MqttOptions): QueuedTransport {
       if (!pumping) queueMicrotask(pump);
       pumping = true;
       return taken;
+    },
+    subscribe(filter, done) {
+      filters.push(filter);
+      if (connected) client?.subscribe(filter, { qos: 1 }, done);
     },
     roomy() {
       const roomy = connected && outbox.roomy();

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { decodeStatement, type Statement } from "../access/statement.ts";
 import { createLocalTransport } from "../link/local.ts";
 import { createMqttTransport } from "../link/mqtt.ts";
-import type { Message, Transport } from "../link/transport.ts";
+import type { Message, StreamTransport, Transport } from "../link/transport.ts";
 import { encodeEnvelope, isRecord, NAMESPACES, parseJson } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
@@ -26,6 +26,8 @@ export interface Client {
   readonly fleet: string;
   readonly site: string;
   readonly local: boolean;
+  /** What it goes over: streams go beside the commands. */
+  readonly transport: StreamTransport;
   /** Sends a command and hears every reply to it until the listener says `true`, or the time is over (null). */
   send(body: Readonly<Record<string, unknown>>, options: SendOptions): Promise<SiteReply | null>;
   readonly epoch: number;
@@ -58,7 +60,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** How long retained messages may take to come after subscribing. */
 const RETAINED_MS = 1_500;
 
-export function openTransport(settings: Settings, filters: readonly string[]): Transport {
+export function openTransport(settings: Settings, filters: readonly string[]): StreamTransport {
   if (settings.local !== null) return createLocalTransport(settings.local, filters);
   return createMqttTransport({
     brokers: settings.brokers,
@@ -163,6 +165,7 @@ export async function openClient(
     fleet,
     site: siteName,
     local: settings.local !== null,
+    transport,
     epoch: epoch ?? stateEpoch,
     state: () => state,
     presence: () => presence,

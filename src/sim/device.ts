@@ -86,11 +86,11 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
     typed = "";
   };
 
-  const boot = (): void => {
+  const boot = (lastWords = ""): void => {
     silence();
     life = "booting";
     bootedAt = Date.now();
-    say(bootLog(name));
+    say(`${lastWords}${bootLog(name)}`);
     const mumble = () =>
       later(CHATTER_MS[0] + random() * (CHATTER_MS[1] - CHATTER_MS[0]), () => {
         if (life === "login" || life === "shell") say(chatter(name, Date.now() - bootedAt, random));
@@ -128,9 +128,9 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
     for (const char of text) {
       if (Date.now() < attentionMs) {
         attentionMs = 0;
-        say(answerToBreak(char));
-        if (char === "b") boot();
-        if (char === "c") fault("panic");
+        if (char === "b") boot(answerToBreak(char));
+        else if (char === "c") fault("panic");
+        else say(answerToBreak(char));
         continue;
       }
       if (life === "loader") {

@@ -10,8 +10,6 @@ export interface OnTerminal {
   /** What the terminal has shown so far. */
   screen(): string;
   type(text: string): void;
-  /** Exit code, or the signal's name. */
-  readonly ended: Promise<number | string>;
 }
 
 export function onTerminal(program: string, args: readonly string[], env: Record<string, string> = {}): OnTerminal {
@@ -22,9 +20,6 @@ export function onTerminal(program: string, args: readonly string[], env: Record
     stdio: [fd, fd, fd],
     env: { ...process.env, TERM: "xterm", ...env },
   });
-  const ended = new Promise<number | string>((resolve) =>
-    child.once("close", (code, signal) => resolve(code ?? signal ?? "")),
-  );
   // Our own descriptor stays open: what the program leaves of the terminal's settings can be looked at.
   const timer = setInterval(() => pty.heard(), 10);
   onTestFinished(() => {
@@ -33,5 +28,5 @@ export function onTerminal(program: string, args: readonly string[], env: Record
     closeSync(fd);
     pty.close();
   });
-  return { child, path: pty.path, screen: () => pty.heard(), type: (text) => void pty.say(text), ended };
+  return { child, path: pty.path, screen: () => pty.heard(), type: (text) => void pty.say(text) };
 }
