@@ -42,7 +42,10 @@ export function openConsoleAccess(parts: Parts): ConsoleAccess {
       return port === undefined ? [] : [{ name, device: ownerOfConsole(config.plan, name), port, pacing, sequences }];
     }),
     write: (console, bytes) => capture().write(console, bytes),
-    watch: (console, untilMs) => capture().watch(console, untilMs),
+    watch(console, untilMs, person) {
+      capture().watch(console, untilMs);
+      if (person) journal.watched(untilMs);
+    },
     monoMs,
     newId: () => `s${++sessionsMade}`,
     emit,

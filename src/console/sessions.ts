@@ -36,7 +36,8 @@ export interface SessionsOptions {
   readonly consoles: readonly ConsoleAccess[];
   /** Types, and records what was typed where the config says so. How many bytes were taken. */
   readonly write: (console: string, bytes: Uint8Array) => number;
-  readonly watch: (console: string, untilMs: number) => void;
+  /** Read at once until then; `person`: not only by programs that never go. */
+  readonly watch: (console: string, untilMs: number, person: boolean) => void;
   readonly monoMs: () => number;
   readonly newId: () => string;
   readonly emit: (event: SessionEvent) => void;
@@ -48,6 +49,7 @@ const WATCH_MS = 60_000;
 const STALE_MS = 90_000;
 /** So much that is typed may wait for a slow device. */
 const TYPED_LIMIT = 64 * 1024;
+const REFUSED_EVERY_MS = 2_000;
 const BAUD = { least: 50, most: 4_000_000 };
 
 interface Seat {
@@ -62,9 +64,8 @@ interface Seat {
   heardMs: number;
   fingers: boolean;
   beating: boolean;
-  /** What it was before this one changed it. */
-  lineBefore: LineSettings | null;
   breakOn: boolean;
+  refusedMs: number;
   readonly sends: { readonly name: string; readonly act: (() => boolean) | null }[];
 }
 
@@ -76,6 +77,8 @@ interface Place extends ConsoleAccess {
   people: readonly Person[];
   state: { state: "up" | "down"; code: string | null; detail: string };
   modem: LineStatus["modem"];
+  /** As the line was before sessions changed it, and who changed it last: with him it goes back. */
+  line: { readonly before: LineSettings; owner: Seat | null } | null;
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
@@ -97,17 +100,31 @@ export function createSessions(options: SessionsOptions): Sessions {
     });
     const state = { state: "down", code: "console.missing", detail: "" } as const;
     const all = sequencesWith(access.sequences);
-    return { ...access, typing, all, seats: new Set(), typists: [], people: [], state, modem: null };
+    return { ...access, typing, all, seats: new Set(), typists: [], people: [], state, modem: null, line: null };
   }
 
   const refuse = (seat: Seat | undefined, what: string, code: string, detail = ""): void => {
     seat?.viewer.tell({ t: "refused", what, code, detail });
   };
 
+  /** Once for a word, not for each of its letters. */
+  const refuseKey = (seat: Seat, code: string, detail = ""): false => {
+    if (monoMs() - seat.refusedMs >= REFUSED_EVERY_MS) {
+      seat.refusedMs = monoMs();
+      refuse(seat, "type", code, detail);
+    }
+    return false;
+  };
+
   const mayType = ({ place, id }: Seat): boolean => place.typists.includes(id);
 
   const tellAll = ({ seats: all }: Place, message: SessionMessage): void => {
     for (const { viewer } of all) viewer.tell(message);
+  };
+
+  const watch = ({ name, seats: all }: Place): void => {
+    const person = [...all].some((one) => one.options.rights === "trust");
+    if (all.size > 0) options.watch(name, monoMs() + WATCH_MS, person);
   };
 
   const beat = (): void => {
@@ -121,7 +138,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       seat.fingers = false;
       seat.beating = false;
     }
-    for (const { name, seats: all } of places.values()) if (all.size > 0) options.watch(name, monoMs() + WATCH_MS);
+    for (const place of places.values()) watch(place);
     if (seats.size > 0 || timer === null) return;
     clearInterval(timer);
     timer = null;
@@ -129,14 +146,23 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   /** The line as it was, and no BREAK left on it. */
   const restore = (seat: Seat): void => {
-    const { place, lineBefore } = seat;
+    const { place } = seat;
     place.typing.drop(seat.id);
     if (seat.breakOn) place.port.holdBreak(false);
-    if (lineBefore === null || seat.options.keepLine === true) return;
+    if (place.line?.owner !== seat) return;
+    place.line.owner = null;
+    if (seat.options.keepLine === true) place.line = null;
+    else undoLine(place, seat);
+  };
+
+  /** A port that is away gets its line back when it returns. */
+  const undoLine = (place: Place, seat: Seat | null): void => {
+    if (place.line === null || place.line.owner !== null) return;
+    const { before } = place.line;
     const was = place.port.settings();
-    if (sameLine(was, lineBefore)) return;
-    place.port.setLine(lineBefore);
-    tellLine(seat, was, true);
+    if (!sameLine(was, before) && !place.port.setLine(before)) return;
+    place.line = null;
+    if (seat !== null && !sameLine(was, before)) tellLine(seat, was, true);
   };
 
   const tellLine = ({ id, place, options: { who } }: Seat, was: LineSettings, undone: boolean): void => {
@@ -164,14 +190,9 @@ export function createSessions(options: SessionsOptions): Sessions {
   const type = (seat: Seat, bytes: Uint8Array): boolean => {
     const { place } = seat;
     if (seat.ended) return false;
-    if (!mayType(seat)) {
-      refuse(seat, "type", place.typists.length > 0 ? "lease.held" : "lease.none");
-      return false;
-    }
-    if (place.state.state === "down") {
-      refuse(seat, "type", place.state.code ?? "console.missing", place.state.detail);
-      return false;
-    }
+    if (!mayType(seat)) return refuseKey(seat, place.typists.length > 0 ? "lease.held" : "lease.none");
+    const { state, code, detail } = place.state;
+    if (state === "down") return refuseKey(seat, code ?? "console.missing", detail);
     seat.typed += bytes.length;
     // The first key since the last beat is told at once: who waits for the right to type waits from here.
     if (!seat.fingers) emit({ type: "session-beat", id: seat.id, typed: true });
@@ -223,11 +244,12 @@ export function createSessions(options: SessionsOptions): Sessions {
   };
 
   const setLine = (seat: Seat, wanted: LineSettings): LineSettings => {
-    const { port } = seat.place;
+    const { place } = seat;
+    const { port } = place;
     const was = port.settings();
     if (sameLine(was, wanted) || !mayType(seat)) return was;
     if (wanted.baudRate < BAUD.least || wanted.baudRate > BAUD.most || !port.setLine(wanted)) return was;
-    seat.lineBefore ??= was;
+    place.line = { before: place.line?.before ?? was, owner: seat };
     if (!sameLine(was, port.settings())) tellLine(seat, was, false);
     return port.settings();
   };
@@ -269,12 +291,12 @@ export function createSessions(options: SessionsOptions): Sessions {
       const id = options.newId();
       const seat: Seat = {
         ...{ id, options: opened, viewer, place, ended: false, typed: 0, shown: 0, missed: 0, sends: [] },
-        ...{ heardMs: monoMs(), fingers: false, beating: true, lineBefore: null, breakOn: false },
+        ...{ heardMs: monoMs(), fingers: false, beating: true, breakOn: false, refusedMs: Number.NEGATIVE_INFINITY },
       };
       seats.set(id, seat);
       place.seats.add(seat);
       const { console, who, rights, mode, from } = opened;
-      options.watch(console, monoMs() + WATCH_MS);
+      watch(place);
       timer ??= setInterval(beat, BEAT_MS);
       emit({ type: "session-attached", id, console, who, rights, mode, from });
       if (!seat.ended) viewer.tell({ t: "console", ...place.state });
@@ -300,6 +322,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         const { state, code, detail } = event;
         place.state = { state, code, detail };
         if (state === "down") place.typing.drop(null);
+        else undoLine(place, null);
         tellAll(place, { t: "console", ...place.state });
       }
       if (event.type === "console-line") {

@@ -43,6 +43,7 @@ const LINE_BYTES = 240;
 const LEAST_BYTES = 16 * 1024;
 /** Who does not say what he wants to see is shown what comes. */
 const BEGIN_MS = 10_000;
+const LAST_WORD_MS = 2_000;
 const LF = 10;
 
 type Begin = Extract<SessionRequest, { t: "begin" }>;
@@ -67,6 +68,8 @@ export function attachStream(options: StreamSessionOptions, stream: Duplex, open
     end(code) {
       write({ t: "ended", code });
       stream.end();
+      // Who reads no more is not waited for.
+      setTimeout(() => stream.destroy(), LAST_WORD_MS).unref();
     },
   };
   const sequences = known.sequences.map(({ name, what, confirm }) => ({ name, what, confirm }));

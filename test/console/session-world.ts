@@ -46,6 +46,7 @@ export interface SessionWorld {
   view(who: SessionWho, mode?: SessionMode, begin?: Record<string, number> | null): Viewing;
   /** How much the port takes at once; 0: nothing. */
   portTakes: number;
+  portDown: boolean;
 }
 
 export function sessionWorld(options: { pacing?: Pacing; nowMs?: () => number } = {}): SessionWorld {
@@ -55,7 +56,7 @@ export function sessionWorld(options: { pacing?: Pacing; nowMs?: () => number } 
   let line: LineSettings = { baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" };
   let said = Buffer.alloc(0);
   let id = 0;
-  const world = { portTakes: Number.MAX_SAFE_INTEGER };
+  const world = { portTakes: Number.MAX_SAFE_INTEGER, portDown: false };
   const port: Port = {
     start: () => undefined,
     write: () => 0,
@@ -69,6 +70,7 @@ export function sessionWorld(options: { pacing?: Pacing; nowMs?: () => number } 
     },
     settings: () => line,
     setLine(wanted) {
+      if (world.portDown) return false;
       line = wanted;
       done.push(`<line ${wanted.baudRate}>`);
       return true;

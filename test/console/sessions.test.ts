@@ -140,6 +140,36 @@ describe("a session on a console", () => {
     expect(reached).toBeLessThan(200);
   });
 
+  it("a line that programs set in turn goes back to what it was with the last of them, also over a replug", async () => {
+    const world = sessionWorld();
+    const viewer = { data: () => undefined, tell: () => undefined, end: () => undefined };
+    const open = (name: string) => {
+      const who = { name, key: null, local: false };
+      const session = world.sessions.open(
+        { console: "router1", who, rights: "type", mode: "steal", from: name },
+        viewer,
+      );
+      if (session === null) throw new Error("no session");
+      return session;
+    };
+    const first = open("first");
+    first.setLine({ ...first.line(), baudRate: 19_200 });
+    const second = open("second");
+    second.setLine({ ...second.line(), baudRate: 115_200 });
+    first.leave("left");
+    expect(world.line().baudRate).toBe(115_200);
+    world.portDown = true;
+    second.leave("left");
+    expect(world.line().baudRate).toBe(115_200);
+    world.portDown = false;
+    world.happen({ type: "console-changed", console: "router1", state: "up", code: null, detail: "" });
+    expect(world.line().baudRate).toBe(9_600);
+    const told = world.bench.records.flatMap((one) =>
+      one.kind === "session" && one.what === "line" ? [`${one.was} ${one.line}`] : [],
+    );
+    expect(told).toEqual(["9600 8n1 19200 8n1", "19200 8n1 115200 8n1"]);
+  });
+
   it("nothing is typed into a console that is not there, and whoever types is told which trouble it has", async () => {
     const world = sessionWorld();
     const alice = world.view(ALICE);
