@@ -25,6 +25,13 @@ const PROGRAMS = {
     prlimit: "util-linux",
     powerman: "powerman",
     fence_powerman: "fence-agents",
+    setsid: "util-linux",
+    socat: "socat",
+    telnet: "telnet",
+    gensiot: "gensio-bin",
+    conserver: "conserver-server",
+    console: "conserver-client",
+    conmand: "conman",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -49,7 +56,10 @@ const PROGRAMS = {
 
 /** What brings no program of its own: Debian packages, looked for by a file of each. */
 const FILES = {
-  test: { "/lib/nut/powerman-pdu": "nut-powerman-pdu" },
+  test: {
+    "/lib/nut/powerman-pdu": "nut-powerman-pdu",
+    "/usr/lib/python3/dist-packages/serial/__init__.py": "python3-serial",
+  },
   machine: {
     "/usr/share/seabios/bios-256k.bin": "seabios",
     "/usr/lib/ipxe/qemu/efi-virtio.rom": "ipxe-qemu",

@@ -29,6 +29,7 @@ import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-si
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
 import { nextStart, recoverChain, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
+import { type ConsoleAccess, openConsoleAccess } from "./console-access.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
 import { watchLte } from "./lte.ts";
@@ -36,6 +37,7 @@ import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
 import { lockData, makeData, socketOn, unlessFirst, unlessReadOnly } from "./read-only-card.ts";
+import { createSiteStreams } from "./services.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -125,6 +127,11 @@ export async function startController(options: ComposeOptions): Promise<Controll
     receive: (message) => site?.receive(message),
     shipper: () => shipper,
     datesHold: (dates) => datesHold(dates, knownClock(), floorOf(durable)),
+    streams: {
+      begun: (id) => streams.begun(id),
+      bytes: (id, payload, resume) => streams.bytes(id, payload, resume),
+      gone: (id) => streams.gone(id),
+    },
   });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
@@ -144,11 +151,25 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const sweeper = createSweeper(() => capture.behind());
   const locator = createLocator(monoMs, machineFiles());
   const life = watchLife(config.plan, monoMs, emit);
+  const ports = new Map(config.consoles.map((one) => [one.name, portOf(one, { simulated, store, sweeper, locator })]));
+  const access = openConsoleAccess({ config, ports, capture: () => capture, journal, boot, monoMs, emit, log });
+  const streams = createSiteStreams({ link, access, emit });
   const capture: Capture = captureOf({
-    ...{ config, simulated, journal, link, shipper, durable, store, sweeper, locator, boot, life, emit },
+    ...{ config, ports, access, journal, link, shipper, durable, boot, life, emit },
   });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
+    edges: edgesOf({
+      config,
+      journal,
+      bank,
+      link,
+      reader: watching(reader, capture),
+      sessions: access.sessions,
+      shipper,
+      streams,
+      simulated,
+      emit,
+    }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -180,6 +201,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   readClock();
   const clockTimer = setInterval(readClock, CLOCK_EVERY_MS);
   await link.start();
+  access.start();
   const running = site;
   const machine = watchMachine({
     ...{ config, kernel: kernelGpio, adapters: locator.adapters },
@@ -204,6 +226,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
       life.stop();
       reader.stop();
       shipper.stop();
+      await access.stop();
+      streams.stop();
       await capture.stop();
       emit({ type: "stopping", heads: capture.heads(), towards: shuttingDown() });
       await link.stop();
@@ -264,26 +288,34 @@ function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
   };
 }
 
+interface PortParts {
+  readonly simulated: SimulatedSite | null;
+  readonly store: FdStore;
+  readonly sweeper: Sweeper;
+  readonly locator: Locator;
+}
+
 interface CaptureParts {
   readonly config: SiteConfig;
-  readonly simulated: SimulatedSite | null;
+  readonly ports: ReadonlyMap<string, Port>;
+  readonly access: ConsoleAccess;
   readonly journal: Journal;
   readonly link: Link;
   readonly shipper: Shipper;
   readonly durable: Durable;
-  readonly store: FdStore;
-  readonly sweeper: Sweeper;
-  readonly locator: Locator;
   readonly boot: number;
   readonly life: Life;
   readonly emit: (event: Event) => void;
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, link, shipper, durable, boot, life, emit } = parts;
+  const { config, ports, access, journal, link, shipper, durable, boot, life, emit } = parts;
   const { tracks, records } = journal.recovered;
   return createCapture({
-    ports: config.consoles.map((one) => ({ name: one.name, port: portOf(one, parts), tx: one.capture === "rx+tx" })),
+    ports: config.consoles.flatMap(({ name, capture: way }) => {
+      const port = ports.get(name);
+      return port === undefined ? [] : [{ name, port, tx: way === "rx+tx" }];
+    }),
     boot,
     before: durable.start === 0 ? null : { boot: durable.boot, heads: tracks, stopped: stoppedAt(records) },
     monoMs,
@@ -294,11 +326,15 @@ function captureOf(parts: CaptureParts): Capture {
       if (urgent) link.alert();
     },
     written: journal.ping,
-    emit,
+    heard: access.sessions.heard,
+    emit(event) {
+      access.sessions.happened(event);
+      emit(event);
+    },
   });
 }
 
-function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: CaptureParts): Port {
+function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: PortParts): Port {
   const { port, baudRate, framing, flow } = console;
   if ("sim" in port) {
     if (simulated === null) throw new Error(`${console.name}: a simulated device without the simulated board`);
@@ -309,7 +345,10 @@ function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: 
 }
 
 /** The name holds the settings: a terminal that was kept with others is opened anew. */
-function keeperOf(store: FdStore, { name, ship: _, capture: __, ...settings }: ConsoleConfig): Keeper {
+function keeperOf(
+  store: FdStore,
+  { name, ship: _, capture: __, paste: ___, sequences: ____, ...settings }: ConsoleConfig,
+): Keeper {
   const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
 }

@@ -19,6 +19,7 @@ export interface SiteLinkParts {
   readonly receive: (message: Message & { via: Connection }) => void;
   readonly emit: (event: Event) => void;
   readonly shipper: () => { way(way: ShipWay): void; room(): void };
+  readonly streams: LinkOptions["streams"];
   readonly datesHold: NonNullable<LinkOptions["datesHold"]>;
 }
 
@@ -36,6 +37,7 @@ export function createSiteLink({ config, boot, start, ...parts }: SiteLinkParts)
     shipping: (way) => parts.shipper().way(way),
     room: () => parts.shipper().room(),
     keepalive: keepaliveMemory(config.data),
+    ...(parts.streams && { streams: parts.streams }),
     datesHold: parts.datesHold,
   });
 }

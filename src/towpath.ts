@@ -9,6 +9,7 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     summary: "switch devices and outlets: on, off, cycle; lock, unlock, cancel, outcome",
     load: () => import("./operator/cli/power.ts"),
   },
+  console: { summary: "type into a console, or watch it", load: () => import("./operator/cli/console.ts") },
   log: { summary: "what a console said", load: () => import("./operator/cli/log.ts") },
   events: { summary: "what a site decided and what happened to it", load: () => import("./operator/cli/events.ts") },
   audit: {

@@ -6,6 +6,7 @@ import { ownerOfConsole } from "./plan.ts";
 import { evidenceOf, refuse, type Sender, senderOf } from "./refusals.ts";
 import { pendingOf } from "./sequence.ts";
 import type { Asked, SiteState, Turn } from "./state.ts";
+import { closeUnentitled } from "./streams.ts";
 import { revised } from "./telling.ts";
 import { acceptTrust, allows, allowsAtSite, identify } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
@@ -156,6 +157,7 @@ export function onTrustStored(turn: Turn, event: Extract<Event, { type: "trust-s
   const record = { kind: "trust", epoch, sha256, by, id, document: evidenceOf(text) } as const;
   answerRecorded(turn, via, { id, phase: "result", verdict: "done", epoch }, record, { sync: true });
   turn.effects.push({ type: "trust-adopted", document });
+  closeUnentitled(turn);
   turn.effects.push({ type: "publish", topic: "birth", to: "all", body: birthView(turn.state, turn.nowMs) });
 }
 

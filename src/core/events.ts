@@ -1,10 +1,12 @@
 import type { Account, Budget, GovernorLevel } from "./budget.ts";
 import type { Code } from "./codes.ts";
 import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
-import type { Command, ReadArgs, Reply } from "./messages.ts";
+import type { Command, ReadArgs, Reply, StreamMode, StreamService } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
-import type { Offer, TrustDocument } from "./trust.ts";
+import type { SessionEffect, SessionEvent } from "./sessions.ts";
+import type { StreamWho } from "./streams.ts";
+import type { Offer, TrustDocument, Verb } from "./trust.ts";
 
 /** Everything that can happen to a site, and everything it can do. Both are plain data. */
 
@@ -87,10 +89,15 @@ export type Event =
   | ({ type: "console-line"; console: string } & ConsoleLine)
   /** Declared loss in what a console said (`rx`) or was told (`tx`). */
   | ({ type: "console-gap" } & ConsoleGap)
+  | SessionEvent
   /** The last event of a clean end: offset of the next byte of each capture track. */
   | { type: "stopping"; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
+  /** `ticket`: what the program at its end proves its operator with. */
+  | { type: "stream-opened"; token: number; ok: boolean; code: Code | null; detail: string; ticket?: string }
+  /** `how`: a code, or `ended` where an end closed it. Bytes from and to who opened it. */
+  | { type: "stream-closed"; id: string; how: string; bytesIn: number; bytesOut: number }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
   /** What LTE has cost so far, as it was counted. */
   | { type: "data-counted"; budget: Budget | null; account: Account }
@@ -142,8 +149,25 @@ export type Effect =
   | { type: "trust-adopted"; document: TrustDocument }
   | { type: "read-range"; token: number; via: Connection; args: ReadArgs }
   | { type: "watch"; via: Connection; console: string; untilMs: number }
+  | {
+      type: "open-stream";
+      token: number;
+      /** Of its topics; 128 random bits, hex. */
+      id: string;
+      via: Connection;
+      service: StreamService;
+      console: string | null;
+      mode: StreamMode;
+      who: StreamWho;
+      /** What may be done through it; it is closed when one of these is taken away. */
+      rights: readonly Verb[];
+      /** Public keys that may log in through it, as `type base64`; only for `ssh`. */
+      keys: readonly string[];
+    }
+  | { type: "close-stream"; id: string; code: Code }
   /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
   | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
+  | SessionEffect
   | { type: "set-fault"; token: number; subject: string; fault: string }
   /** How far the budget of LTE is spent: what is left out from now on. */
   | { type: "govern"; level: GovernorLevel }

@@ -1,6 +1,7 @@
 import type { GovernorLevel } from "./budget.ts";
 import type { Durability, Failure, Override, Reply, Verdict } from "./messages.ts";
 import type { Switch } from "./plan.ts";
+import type { SessionRecord } from "./sessions.ts";
 
 /**
  * The decisions of a site as records, and the state that follows from them. Running and recovering use the same
@@ -57,6 +58,7 @@ export type RecordBody =
   | { kind: "checkpoint"; of: number; sha256: string; signed: string }
   | { kind: "ignored"; counts: Readonly<Record<string, number>> }
   | { kind: "console"; console: string; state: "up" | "down"; code: string | null; detail: string }
+  | SessionRecord
   /** Declared loss: the newest of `count` gaps. All of them are in the capture ring. */
   | {
       kind: "gap";
@@ -73,11 +75,25 @@ export type RecordBody =
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
   /** The budget of LTE: what is spent of it, in bytes, and what that means from now on. */
   | { kind: "budget"; level: GovernorLevel; used: number; of: number; per: "day" | "month" }
+  /** `id`: of the command that opened it. `key`: which one signed; what else is there, at its end. */
+  | ({ kind: "stream"; id: string; by: string; key: string | null; via: string; service: string } & StreamRecord)
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }
   | { kind: "alarm"; code: string; outlet: string; state: "raised" | "cleared"; detail: string }
   | { kind: "config"; code: string; detail: string };
+
+interface StreamRecord {
+  readonly state: "opened" | "closed";
+  readonly console: string | null;
+  readonly mode: string;
+  /** The message that opened it, as evidence; null where the local socket's group did. */
+  readonly signed?: string | null;
+  readonly how?: string;
+  /** From who opened it, and to. */
+  readonly bytesIn?: number;
+  readonly bytesOut?: number;
+}
 
 /** Whether the mains was there all the time since the boot before. */
 export type PowerWas = "kept" | "lost" | "unknown";

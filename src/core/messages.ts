@@ -43,6 +43,23 @@ export interface ReadArgs {
   readonly proof?: boolean | undefined;
 }
 
+/** What a stream leads to: a console's session, the site's own sshd, or that of its machine. */
+export const STREAM_SERVICES = ["console", "ssh", "shell"] as const;
+export type StreamService = (typeof STREAM_SERVICES)[number];
+
+export const STREAM_MODES = ["watch", "type", "join", "steal"] as const;
+export type StreamMode = (typeof STREAM_MODES)[number];
+
+export interface StreamArgs {
+  readonly service: StreamService;
+  readonly console?: string | undefined;
+  readonly mode: StreamMode;
+  /** Of the stream that started who asks; local socket only. */
+  readonly ticket?: string | undefined;
+  /** `boot/start` of the site as the sender knows it; needed with a signature. */
+  readonly life?: string | undefined;
+}
+
 export interface CommandHead {
   readonly v: 1;
   readonly id: string;
@@ -58,6 +75,7 @@ export type Command =
   | (CommandHead & { kind: "outcome"; args: { readonly id: string } })
   | (CommandHead & { kind: "read"; args: ReadArgs })
   | (CommandHead & { kind: "watch"; args: { readonly console: string } })
+  | (CommandHead & { kind: "stream.open"; args: StreamArgs })
   | (CommandHead & { kind: "trust"; args: { readonly document: string } })
   | (CommandHead & { kind: "sim"; args: { readonly subject: string; readonly fault: string } });
 

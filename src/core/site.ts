@@ -26,7 +26,9 @@ import { evidenceOf, refuse, reject, senderOf } from "./refusals.ts";
 import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
+import { checkSessions, nextSessionMs, onSession } from "./sessions.ts";
 import { type SiteState, Turn } from "./state.ts";
+import { onStreamClosed, onStreamOpen, onStreamOpened } from "./streams.ts";
 import { revised, tellChanges } from "./telling.ts";
 import { acceptTrust } from "./trust.ts";
 import { birthView, stateView } from "./view.ts";
@@ -42,6 +44,7 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
+  checkSessions(turn);
   tellChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
@@ -92,6 +95,13 @@ function route(turn: Turn, event: Event): void {
     }
     case "console-gap":
       return onGap(turn, event);
+    case "session-attached":
+    case "session-asked":
+    case "session-send":
+    case "session-beat":
+    case "session-detached":
+    case "line-changed":
+      return onSession(turn, event);
     case "stopping": {
       const { heads, towards } = event;
       tellHeldGaps(turn, "all");
@@ -101,6 +111,10 @@ function route(turn: Turn, event: Event): void {
       return onLink(turn, event);
     case "range-read":
       return onRangeRead(turn, event);
+    case "stream-opened":
+      return onStreamOpened(turn, event);
+    case "stream-closed":
+      return onStreamClosed(turn, event);
     case "clock-read":
       return onClock(turn, event);
     case "data-counted":
@@ -210,6 +224,8 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
       return onRead(turn, event, command);
     case "watch":
       return onWatch(turn, event, command);
+    case "stream.open":
+      return onStreamOpen(turn, event, command);
     case "trust":
       return onTrust(turn, event, command);
     case "sim":
@@ -269,6 +285,8 @@ function nextWake(state: SiteState, nowMs: number): number | null {
   times.push(...mismatchWakes(state));
   if (state.settlesMs !== null) times.push(state.settlesMs);
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
+  const sessionMs = nextSessionMs(state);
+  if (sessionMs !== null) times.push(sessionMs);
   const gapMs = nextGapMs(state.gaps);
   if (gapMs !== null) times.push(gapMs);
   return times.length === 0 ? null : Math.min(...times);

@@ -17,6 +17,8 @@ import type { SitePlan } from "./plan.ts";
 import type { Sender } from "./refusals.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
+import { NO_SESSIONS, type Sessions } from "./sessions.ts";
+import type { OpenStream } from "./streams.ts";
 import type { TrustDocument } from "./trust.ts";
 
 /** The whole state of a site's decisions, and the small tools with which a step changes it. */
@@ -120,6 +122,7 @@ export interface SiteState {
   readonly heard: Readonly<Record<string, number>>;
   readonly mismatches: Readonly<Record<string, Mismatch>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
+  readonly sessions: Sessions;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
@@ -137,6 +140,9 @@ export interface SiteState {
   readonly refusals: Allowances;
   /** The last refusals that are records: the same message again, over another connection, is the same refusal. */
   readonly told: readonly string[];
+  readonly streams: readonly OpenStream[];
+  /** Ids of commands that opened a stream in this life, newest last. */
+  readonly streamsUsed: readonly string[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly ignoredFlushMs: number | null;
   readonly gaps: GapLimits;
@@ -180,6 +186,7 @@ export const EMPTY_STATE: SiteState = {
   heard: {},
   mismatches: {},
   consoles: {},
+  sessions: NO_SESSIONS,
   links: {},
   storage: { state: "ok", detail: "" },
   clock: null,
@@ -191,6 +198,8 @@ export const EMPTY_STATE: SiteState = {
   selects: new Map(),
   refusals: new Map(),
   told: [],
+  streams: [],
+  streamsUsed: [],
   machine: [],
   ignored: {},
   ignoredFlushMs: null,

@@ -26,9 +26,9 @@ export function tellChanges(turn: Turn, event: Event): void {
   turn.effects.push({ type: "publish", topic: "state", to: "all", body: stateView(turn.state, turn.nowMs, items) });
 }
 
-/** Whether others may see something of it: a gap is a record or nothing, and a flood brings thousands of them. */
+/** Whether others may see something of it: a gap is a record or nothing, and a flood brings thousands of them; nor does a sign of life. */
 function mayShow(turn: Turn, event: Event): boolean {
-  if (event.type === "console-gap") return turn.state.untold.length > 0;
+  if (event.type === "console-gap" || event.type === "session-beat") return turn.state.untold.length > 0;
   return event.type !== "tick" || turn.effects.length > 0;
 }
 

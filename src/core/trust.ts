@@ -30,6 +30,8 @@ export interface TrustDocument {
   readonly operators: readonly {
     readonly name: string;
     readonly keys: readonly string[];
+    /** The same keys as `type base64`, for who logs in with them. */
+    readonly lines?: readonly string[];
     readonly roles: readonly string[];
   }[];
   readonly roles: Readonly<Record<string, Role>>;
@@ -87,6 +89,12 @@ export function identify(
 export function holderOf(trust: TrustDocument | null, signers: readonly string[], by: string): string | null {
   const holders = (trust?.operators ?? []).filter(({ keys }) => signers.some((signer) => keys.includes(signer)));
   return (holders.find((one) => one.name === by) ?? holders[0])?.name ?? null;
+}
+
+/** Keys of an operator that are not revoked. */
+export function livingKeys(trust: TrustDocument | null, name: string): string[] {
+  const operator = trust?.operators.find((one) => one.name === name);
+  return (operator?.keys ?? []).filter((key) => trust?.revoked.includes(key) === false);
 }
 
 function rolesOf(trust: TrustDocument, names: readonly string[]): Role[] {

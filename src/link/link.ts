@@ -4,7 +4,7 @@ import type { Connection, Event, ReplyTo } from "../core/events.ts";
 import { packJson } from "../protocol/packed.ts";
 import { siteRoot, topicText } from "../protocol/topics.ts";
 import { Keepalive, LTE_KEEPALIVE } from "./keepalive.ts";
-import { type LocalServer, listenLocal } from "./local.ts";
+import { type LocalServer, type LocalStreams, listenLocal } from "./local.ts";
 import { createMqttTransport, type MqttTransport } from "./mqtt.ts";
 import type { MqttOptions } from "./mqtt-options.ts";
 import type { Usage } from "./mqtt-usage.ts";
@@ -30,6 +30,8 @@ export interface LinkOptions {
   readonly emit: (event: Extract<Event, { type: "link-changed" }>) => void;
   /** How what is shipped goes from now on. Also said again when it goes the same way over a new connection. */
   readonly shipping: (way: ShipWay) => void;
+  /** Byte streams of clients of the local socket; those over a broker come as messages. */
+  readonly streams?: LocalStreams;
   /** The broker takes shipped chunks again. */
   readonly room: () => void;
   /** What was found out about a path's patience, over restarts. */
@@ -46,6 +48,8 @@ export type ShipWay = "free" | "metered" | "none";
 export interface Link {
   /** False when a broker was meant and did not take it. */
   publish(message: { to: ReplyTo; topic: string; payload: Uint8Array; retained: boolean } & How): boolean;
+  /** A piece of a stream; `done` when it has left. False: the other end cannot be reached that way now. */
+  sendStream(to: Connection, id: string, payload: Uint8Array, done: () => void): boolean;
   /** Whether shipped chunks are welcome at the broker. */
   roomy(): boolean;
   /** Something is going on: dead connections are to be found out now. */
@@ -146,6 +150,11 @@ export function createLink(options: LinkOptions): Link {
       if (legs.length > 0 && to !== "local") return toBroker(to, topic, payload, keep, how);
       return settle(how, to === "local");
     },
+    sendStream(to, id, payload, done) {
+      const topic = topicText(root, { name: "up/stream/{id}", id });
+      if (to === "local") return local?.send(id, topic, payload, done) === true;
+      return upOf(to)?.transport.publish(topic, payload, false, { settled: done }) === true;
+    },
     roomy: () => shipping?.up === true && shipping.transport.roomy(),
     alert() {
       const nowMs = performance.now();
@@ -161,7 +170,11 @@ export function createLink(options: LinkOptions): Link {
     address: (uplink) => upOf(uplink)?.transport.usage().address ?? null,
     usage: (uplink) => legs.find((leg) => leg.uplink === uplink)?.transport.usage() ?? null,
     async start() {
-      local = await listenLocal(options.socket, (message) => options.receive({ ...message, via: "local" }));
+      local = await listenLocal(
+        options.socket,
+        (message) => options.receive({ ...message, via: "local" }),
+        options.streams,
+      );
       options.emit({ type: "link-changed", connection: "local", state: "up", detail: options.socket });
       for (const leg of legs)
         leg.transport.start({

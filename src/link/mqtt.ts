@@ -25,10 +25,14 @@ const FAREWELL_MS = 1_000;
 /** What version 5 says where a broker says nothing. */
 const RECEIVE_MAXIMUM = 65_535;
 /** What wants an answer, and what is one. */
-const ASKS: ReadonlySet<string | undefined> = new Set(["pingreq", "subscribe", "publish"]);
 const ANSWERS: ReadonlySet<string | undefined> = new Set(["pingresp", "suback", "puback"]);
 
 const nowMs = (): number => performance.now();
+
+/** A message of QoS 0 gets none. */
+function wantsAnswer(packet: { readonly cmd?: string | undefined; readonly qos?: number | undefined }): boolean {
+  return packet.cmd === "publish" ? packet.qos !== 0 : packet.cmd === "pingreq" || packet.cmd === "subscribe";
+}
 
 /** One attempt, and the connection that it became. */
 interface Try {
@@ -61,6 +65,7 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
   let told = "";
   let timer: NodeJS.Timeout | null = null;
   let stable: NodeJS.Timeout | null = null;
+  const filters = [...options.filters];
   let deadline: NodeJS.Timeout | null = null;
   let cramped = false;
   let pumping = false;
@@ -95,7 +100,7 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
   const listen = (one: Try): void => {
     const { client, broker, version, live } = one;
     client.on("packetsend", (packet) => {
-      if (ASKS.has(packet.cmd)) live.asked(nowMs());
+      if (wantsAnswer(packet)) live.asked(nowMs());
       watchDeadline(one);
     });
     client.on("packetreceive", (packet) => {
@@ -157,8 +162,8 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
       pump();
     };
     // "Retain as published": without it a broker hides the flag from who is subscribed already.
-    if (options.filters.length === 0) subscribed();
-    else client.subscribe([...options.filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
+    if (filters.length === 0) subscribed();
+    else client.subscribe([...filters], version === 5 ? { qos: 1, rap: true } : { qos: 1 }, subscribed);
   };
 
   const onClose = (one: Try): void => {
@@ -194,7 +199,9 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
     for (let next = outbox.take(); next !== null; next = outbox.take()) {
       const parcel = next;
       meter.publishing(parcel);
-      one.client.publish(parcel.topic, Buffer.from(parcel.payload), { qos: 1, retain: parcel.retained }, () => {
+      // A stream's ends acknowledge to each other; the broker's word in between would only cost.
+      const qos = parcel.urgency === "stream" ? 0 : 1;
+      one.client.publish(parcel.topic, Buffer.from(parcel.payload), { qos, retain: parcel.retained }, () => {
         outbox.finished(parcel);
         if (present === one) pump();
       });
@@ -232,6 +239,10 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
       if (!pumping) queueMicrotask(pump);
       pumping = true;
       return taken;
+    },
+    subscribe(filter, done) {
+      filters.push(filter);
+      if (connected) present?.client.subscribe(filter, { qos: 1 }, done);
     },
     roomy() {
       const roomy = connected && outbox.roomy();

@@ -3,7 +3,16 @@
  * full, what matters least gives way: the journal still has it.
  */
 
-export const URGENCIES = ["reply", "alarm", "state", "watched", "telemetry", "unwatched", "backfill"] as const;
+export const URGENCIES = [
+  "reply",
+  "alarm",
+  "state",
+  "stream",
+  "watched",
+  "telemetry",
+  "unwatched",
+  "backfill",
+] as const;
 export type Urgency = (typeof URGENCIES)[number];
 
 export interface Parcel {
@@ -40,9 +49,10 @@ const SHIPPED: ReadonlySet<Urgency> = new Set(["unwatched", "backfill"]);
 
 /** How much a site's topic matters when nobody says. */
 export function urgencyOf(topic: string): Urgency {
-  const kind = /\/up\/([a-z]+)(?:\/|$)/.exec(topic)?.[1];
+  const kind = /\/(?:up|dn)\/([a-z]+)(?:\/|$)/.exec(topic)?.[1];
   if (kind === "capture") return "watched";
   if (kind === "telemetry") return "telemetry";
+  if (kind === "stream") return "stream";
   if (kind === "event") return "alarm";
   return kind === "state" || kind === "birth" || kind === "link" ? "state" : "reply";
 }

@@ -31,8 +31,16 @@ export interface Transport {
   stop(): Promise<void>;
 }
 
+/** One over which byte streams can go. */
+export interface StreamTransport extends Transport {
+  /** One more filter, for as long as this transport is; `done` when the other side has it. */
+  subscribe(filter: string, done: () => void): void;
+  /** Only where there is nothing between the two ends: whether it reads no more. */
+  hold?(held: boolean): void;
+}
+
 /** One with a queue of its own, of which a part is for shipped chunks. */
-export interface QueuedTransport extends Transport {
+export interface QueuedTransport extends StreamTransport {
   /** Whether they are welcome; `room` tells when they are again. */
   roomy(): boolean;
 }

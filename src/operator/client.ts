@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { decodeStatement, type Statement } from "../access/statement.ts";
 import { PERSON_RHYTHM } from "../link/backoff.ts";
 import { createLocalTransport } from "../link/local.ts";
-import type { Message, Transport } from "../link/transport.ts";
+import type { Message, StreamTransport, Transport } from "../link/transport.ts";
 import { encodeEnvelope, isRecord, NAMESPACES } from "../protocol/envelope.ts";
 import { parseTopic, siteRoot } from "../protocol/topics.ts";
 import { Unreachable } from "./errors.ts";
@@ -28,6 +28,8 @@ export interface Client {
   readonly fleet: string;
   readonly site: string;
   readonly local: boolean;
+  /** What it goes over: streams go beside the commands. */
+  readonly transport: StreamTransport;
   /** Sends a command and hears every reply to it until the listener says `true`, or the time is over (null). */
   send(body: Readonly<Record<string, unknown>>, options: SendOptions): Promise<SiteReply | null>;
   readonly epoch: number;
@@ -60,7 +62,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** How long retained messages may take to come after subscribing. */
 const RETAINED_MS = 1_500;
 
-export async function openTransport(settings: Settings, filters: readonly string[]): Promise<Transport> {
+export async function openTransport(settings: Settings, filters: readonly string[]): Promise<StreamTransport> {
   if (settings.local !== null) return createLocalTransport(settings.local, filters);
   // A command at the site's own socket does not wait for a library that it has no use for.
   const { createMqttTransport } = await import("../link/mqtt.ts");
@@ -172,6 +174,7 @@ export async function openClient(
     fleet,
     site: siteName,
     local: settings.local !== null,
+    transport,
     epoch: epoch ?? stateEpoch,
     state: () => state,
     presence: () => presences.best(),

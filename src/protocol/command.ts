@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseDuration } from "../core/duration.ts";
 import type { Command } from "../core/messages.ts";
-import { OPERATE_VERBS, OVERRIDES } from "../core/messages.ts";
+import { OPERATE_VERBS, OVERRIDES, STREAM_MODES, STREAM_SERVICES } from "../core/messages.ts";
 import { parseJson } from "./envelope.ts";
 import { NAME } from "./topics.ts";
 
@@ -48,6 +48,18 @@ const readArgs = z.strictObject({
   proof: z.boolean().optional(),
 });
 
+const streamArgs = z
+  .strictObject({
+    service: z.enum(STREAM_SERVICES),
+    console: name.optional(),
+    mode: z.enum(STREAM_MODES).default("watch"),
+    ticket: z.string().min(1).max(64).optional(),
+    life: z.string().max(32).optional(),
+  })
+  .refine(({ service, console }) => (service === "console") === (console !== undefined), {
+    message: "a console's stream names its console, and no other does",
+  });
+
 const head = {
   v: z.literal(1),
   id: z.string().regex(ULID),
@@ -78,6 +90,7 @@ const command = z.discriminatedUnion("kind", [
   z.object({ ...head, kind: z.literal("outcome"), args: z.strictObject({ id: z.string().regex(ULID) }) }),
   z.object({ ...head, kind: z.literal("read"), args: readArgs }),
   z.object({ ...head, kind: z.literal("watch"), args: z.strictObject({ console: name }) }),
+  z.object({ ...head, kind: z.literal("stream.open"), args: streamArgs }),
   z.object({ ...head, kind: z.literal("trust"), args: z.strictObject({ document: z.string().max(512 * 1024) }) }),
   z.object({
     ...head,
@@ -86,7 +99,7 @@ const command = z.discriminatedUnion("kind", [
   }),
 ]);
 
-const KINDS = new Set(["select", "operate", "status", "outcome", "read", "watch", "trust", "sim"]);
+const KINDS = new Set(["select", "operate", "status", "outcome", "read", "watch", "stream.open", "trust", "sim"]);
 
 export type DecodedCommand =
   | { ok: true; command: Command }

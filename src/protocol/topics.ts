@@ -9,9 +9,14 @@ export const TOPICS = {
   "up/event": { retained: false, signed: false, qos: 1 },
   "up/capture/{console}/{track}": { retained: false, signed: false, qos: 1 },
   "up/reply": { retained: false, signed: true, qos: 1 },
+  "up/stream/{id}": { retained: false, signed: false, qos: 0 },
+  "dn/stream/{id}": { retained: false, signed: false, qos: 0 },
   "dn/command": { retained: false, signed: true, qos: 1 },
   "dn/ack": { retained: true, signed: true, qos: 1 },
 } as const;
+
+/** 128 random bits. */
+const STREAM_ID = /^[0-9a-f]{32}$/;
 
 export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
@@ -27,6 +32,7 @@ export function siteRoot(fleet: string, site: string): string {
 export type SiteTopic =
   | { name: "up/link/{uplink}"; uplink: string }
   | { name: "up/birth" | "up/state" | "up/telemetry" | "up/event" | "up/reply" | "dn/command" | "dn/ack" }
+  | { name: "up/stream/{id}" | "dn/stream/{id}"; id: string }
   | { name: "up/capture/{console}/{track}"; console: string; track: "rx" | "tx" };
 
 export function topicText(root: string, topic: SiteTopic): string {
@@ -35,6 +41,9 @@ export function topicText(root: string, topic: SiteTopic): string {
       return `${root}/up/link/${topic.uplink}`;
     case "up/capture/{console}/{track}":
       return `${root}/up/capture/${topic.console}/${topic.track}`;
+    case "up/stream/{id}":
+    case "dn/stream/{id}":
+      return `${root}/${topic.name.slice(0, -"{id}".length)}${topic.id}`;
     default:
       return `${root}/${topic.name}`;
   }
@@ -61,6 +70,9 @@ function parseTail(tail: readonly string[]): SiteTopic | null {
   if (tail.length === 2 && isPlain(plain)) return { name: plain };
   if (tail.length === 3 && plain === "up/link" && first !== undefined && NAME.test(first)) {
     return { name: "up/link/{uplink}", uplink: first };
+  }
+  if (tail.length === 3 && first !== undefined && STREAM_ID.test(first)) {
+    if (plain === "up/stream" || plain === "dn/stream") return { name: `${plain}/{id}`, id: first };
   }
   const track = second === "rx" || second === "tx" ? second : null;
   if (tail.length === 4 && plain === "up/capture" && first !== undefined && NAME.test(first) && track) {

@@ -71,7 +71,11 @@ export function toTrustDocument(trust: TrustBody, body: Uint8Array): TrustDocume
     fleet: trust.fleet,
     epoch: trust.epoch,
     roots: { threshold: trust.roots.threshold, keys: prints(trust.roots.keys) },
-    operators: trust.operators.map((one) => ({ name: one.name, keys: prints(one.keys), roles: one.roles })),
+    operators: trust.operators.map(({ name, keys, roles }) => ({
+      ...{ name, keys: prints(keys), roles },
+      // Without the comment, in which anything may stand.
+      lines: keys.map((line) => line.trim().split(/\s+/, 2).join(" ")),
+    })),
     roles: trust.roles,
     revoked: trust.revoked,
     sha256: createHash("sha256").update(body).digest("hex"),

@@ -134,6 +134,16 @@ export function createSite(options: SiteOptions): Site {
       case "read-range":
       case "watch":
         return edges.reader.perform(effect);
+      case "session-told":
+      case "seats-changed":
+        return edges.sessions?.perform(effect);
+      case "open-stream": {
+        if (edges.streams !== null) return edges.streams.perform(effect);
+        const refusal = { ok: false, code: "stream.unsupported", detail: "" } as const;
+        return emit({ type: "stream-opened", token: effect.token, ...refusal });
+      }
+      case "close-stream":
+        return edges.streams?.perform(effect);
       case "acknowledged":
         return edges.shipper?.perform(effect);
       case "govern":

@@ -125,6 +125,7 @@ export class AuditedSite {
             if (token !== null) emit({ type: "append-finished", token, ok: true });
           },
         },
+        streams: null,
         relays: {
           perform: ({ token, relay, energised }) => {
             this.lines[relay] = energised;

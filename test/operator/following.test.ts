@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { createLocalTransport } from "../../src/link/local.ts";
 import type { Message } from "../../src/link/transport.ts";
 import type { Client, SiteReply } from "../../src/operator/client.ts";
 import { follow } from "../../src/operator/following.ts";
@@ -56,6 +57,7 @@ function fakeSite(boots: Told[]) {
     site: "one",
     local: false,
     epoch: 1,
+    transport: createLocalTransport("/nonexistent", []),
     async send(body): Promise<SiteReply> {
       const { kind, args } = body as { kind: string; args: Record<string, unknown> };
       asked.push({ kind, ...args });

@@ -49,6 +49,8 @@ describe("topics", () => {
       { name: "dn/command" },
       { name: "dn/ack" },
       { name: "up/capture/{console}/{track}", console: "router1", track: "rx" },
+      { name: "up/stream/{id}", id: "00112233445566778899aabbccddeeff" },
+      { name: "dn/stream/{id}", id: "00112233445566778899aabbccddeeff" },
     ] as const;
     expect(samples.map(({ name }) => name).sort()).toEqual(Object.keys(TOPICS).sort());
     for (const topic of samples)
@@ -90,7 +92,8 @@ describe("topics", () => {
 describe("the manual", () => {
   it("lists every code with its text and remedy, and no other", () => {
     const manual = readFileSync(join(PROTOCOL, "README.md"), "utf8");
-    const rows = [...manual.matchAll(/^\| `([a-z]+\.[a-z-]+)`\s*\| (.*?)\s*\| (.*?)\s*\|$/gm)].map(
+    const codes = manual.slice(manual.indexOf("## Codes"));
+    const rows = [...codes.matchAll(/^\| `([a-z]+\.[a-z-]+)`\s*\| (.*?)\s*\| (.*?)\s*\|$/gm)].map(
       ([, code, text, remedy]) => [code, [text, remedy]],
     );
     expect(Object.fromEntries(rows)).toEqual(CODES);

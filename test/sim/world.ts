@@ -225,6 +225,7 @@ export class World {
       },
       reader: { perform: () => undefined },
       shipper: null,
+      streams: null,
       faults: null,
       link: {
         publish: (message) => {
