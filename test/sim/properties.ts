@@ -197,7 +197,7 @@ export class Properties {
     const order = this.operators.orders.get(edge.id);
     if (last === undefined || !first || last.life !== edge.life || order === undefined) return;
     if (
-      order.outlets.some((name) => this.everAsked("cancel", name)) ||
+      order.outlets.some((name) => this.cancelWasAsked(name)) ||
       order.outlets.some((name) => this.world.hardware.everTroubled.has(name))
     )
       return;
@@ -227,8 +227,8 @@ export class Properties {
       this.problem(`before its minimum time, counted from the start: ${said}`);
   }
 
-  private everAsked(verb: string, outlet: string): boolean {
-    return [...this.operators.orders.values()].some((one) => one.verb === verb && one.outlets.includes(outlet));
+  private cancelWasAsked(outlet: string): boolean {
+    return [...this.operators.orders.values()].some((one) => one.verb === "cancel" && one.outlets.includes(outlet));
   }
 
   private mayHurry(order: Order): boolean {
