@@ -121,7 +121,7 @@ function judge(turn: Turn, event: Arrived, command: Open): Judged {
   if (!who.ok) return { ok: false, code: who.code };
   // A recorded open that somebody plays again in another life of the site opens nothing.
   if (args.life !== `${state.boot}/${state.start}`) return { ok: false, code: "stream.stale" };
-  const keys = livingKeys(state.trust, who.identity.name);
+  const keys = state.trust === null ? [] : livingKeys(state.trust, who.identity.name);
   const key = keys.find((one) => event.signers.includes(one)) ?? null;
   return permitted(state.trust, state.plan, { name: who.identity.name, key, local: false }, args, keys);
 }
@@ -204,7 +204,7 @@ export function closeUnentitled(turn: Turn): void {
   for (const stream of turn.state.streams) {
     if (stream.who.local) continue;
     const identity = standing(trust, stream.who);
-    const living = identity === null ? [] : livingKeys(trust, identity.name);
+    const living = trust === null || identity === null ? [] : livingKeys(trust, identity.name);
     const code: Code | null =
       identity === null || !stream.keys.every((key) => living.includes(key))
         ? "operator.revoked"

@@ -92,9 +92,9 @@ export function holderOf(trust: TrustDocument | null, signers: readonly string[]
 }
 
 /** Keys of an operator that are not revoked. */
-export function livingKeys(trust: TrustDocument | null, name: string): string[] {
-  const operator = trust?.operators.find((one) => one.name === name);
-  return (operator?.keys ?? []).filter((key) => trust?.revoked.includes(key) === false);
+export function livingKeys({ operators, revoked }: TrustDocument, name: string): string[] {
+  const named = operators.filter((one) => one.name === name);
+  return named.flatMap(({ keys }) => keys.filter((key) => !revoked.includes(key)));
 }
 
 function rolesOf(trust: TrustDocument, names: readonly string[]): Role[] {
