@@ -179,7 +179,7 @@ describe("towpath console", () => {
     await shows(terminal, "return: back to the console");
     expect(site.edges().map(({ energised }) => energised)).toEqual([true, false]);
     terminal.type("\r");
-    await shows(terminal, "Bootstrap");
+    await shows(terminal, "[back at one/router1]");
     terminal.type("~.");
     expect(await endOf(terminal)).toBe(0);
   });

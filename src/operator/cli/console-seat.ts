@@ -263,6 +263,7 @@ class AtTerminal {
       });
       await ask("return: back to the console ");
     });
+    this.say(`back at ${this.seat.site}/${this.seat.console}`);
     this.showHeld();
   }
 }
