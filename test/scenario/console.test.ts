@@ -7,6 +7,7 @@ import {
   makeSite,
   type Running,
   run,
+  start,
   startController,
   type TestSite,
   TOWPATH,
@@ -179,7 +180,7 @@ describe("towpath console", () => {
     await shows(terminal, "return: back to the console");
     expect(site.edges().map(({ energised }) => energised)).toEqual([true, false]);
     terminal.type("\r");
-    await shows(terminal, "Bootstrap");
+    await shows(terminal, "[back at one/router1]");
     terminal.type("~.");
     expect(await endOf(terminal)).toBe(0);
   });
@@ -190,11 +191,13 @@ describe("towpath console", () => {
     const asked = await run("node", [TOWPATH, "console", "router1", ...local], { input: "admin\rx\recho piped\r" });
     expect(asked.out).toContain("piped");
     expect(asked.code).toBe(0);
-    const stop = new AbortController();
-    setTimeout(() => stop.abort(), 3_000);
     const watch = ["console", "router1", "--watch", "--json", "--lines", "3", ...local];
-    const watched = await run("node", [TOWPATH, ...watch], { signal: stop.signal });
-    const messages = watched.out
+    const watched = start("node", [TOWPATH, ...watch]);
+    await until(() => watched.log().includes("piped"), 30_000, watched.log);
+    watched.child.kill("SIGINT");
+    expect(await watched.ended).toBe(0);
+    const messages = watched
+      .log()
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as { t: string; text?: string });

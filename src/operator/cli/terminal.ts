@@ -21,7 +21,7 @@ const GUARD = `
 const { spawnSync } = require("node:child_process");
 let said = "";
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]) process.on(signal, () => undefined);
-const stty = (...args) => String(spawnSync("stty", args, { stdio: [1, "pipe", "ignore"] }).stdout).trim();
+const stty = (...args) => String(spawnSync("stty", args, { stdio: [3, "pipe", "ignore"] }).stdout).trim();
 process.stdin.on("data", (bytes) => (said += bytes)).on("end", () => {
   if (said.includes("done")) return;
   const raw = /raw (\\S+)/.exec(said);
@@ -111,7 +111,9 @@ function settings(): string | null {
 
 /** In a session of its own: what is sent to our process group does not reach it. */
 function startGuard(saved: string): ChildProcess {
-  const guard = spawn(process.execPath, ["-e", GUARD, saved], { stdio: ["pipe", 0, "ignore"], detached: true });
+  // Not as one of the first three: those Node puts back at its end to what they were at its start, which may be raw.
+  const stdio = ["pipe", "ignore", "ignore", 0] as const;
+  const guard = spawn(process.execPath, ["-e", GUARD, saved], { stdio: [...stdio], detached: true });
   guard.on("error", () => undefined);
   guard.stdin?.on("error", () => undefined);
   guard.unref();
