@@ -34,7 +34,7 @@ import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
-import { createSiteStreams } from "./services.ts";
+import { createSiteStreams, prepareLogins } from "./services.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -123,9 +123,10 @@ export async function startController(options: ComposeOptions): Promise<Controll
     tls: config.tls,
     socket: config.socket,
     random: Math.random,
-    receive: (message) => site?.receive(message),
+    receive: (message) => streams.took(message) || site?.receive(message),
     emit: (event) => {
       if (event.connection !== "local") shipper.connection(event.state);
+      if (event.state === "up") streams.reconnected(event.connection);
       emit(event);
     },
     room: () => shipper.room(),
@@ -135,7 +136,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       gone: (id) => streams.gone(id),
     },
   });
-  const streams = createSiteStreams({ link, emit });
+  const streams = createSiteStreams({ config, link, emit, log });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
@@ -181,6 +182,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       start,
       version: options.version,
       siteKey: siteKey.publicLine,
+      login: prepareLogins(config.data, log),
       configSha256: config.sha256,
       tracks: journal.recovered.tracks,
       lines: bank.levels(),
