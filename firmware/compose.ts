@@ -37,7 +37,7 @@ import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
 import { lockData, makeData, socketOn, unlessFirst, unlessReadOnly } from "./read-only-card.ts";
-import { createSiteStreams } from "./services.ts";
+import { createSiteStreams, prepareLogins } from "./services.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -121,10 +121,15 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const relays = Object.values(config.plan.outlets).map((outlet) => outlet.relay);
   const lines = board?.lines ?? simulated?.board.lines ?? NO_LINES;
   const bank = createRelayBank(lines, config.board.energised, relays);
+  const socket = socketOn(config.socket, log);
   const knownClock = () => site && clockNow(site.state(), monoMs());
   const link = createSiteLink({
-    ...{ config, boot, start, emit, socket: socketOn(config.socket, log) },
-    receive: (message) => site?.receive(message),
+    ...{ config, boot, start, socket },
+    emit: (event) => {
+      if (event.type === "link-changed" && event.state === "up") streams.reconnected(event.connection);
+      emit(event);
+    },
+    receive: (message) => streams.took(message) || site?.receive(message),
     shipper: () => shipper,
     datesHold: (dates) => datesHold(dates, knownClock(), floorOf(durable)),
     streams: {
@@ -153,7 +158,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const life = watchLife(config.plan, monoMs, emit);
   const ports = new Map(config.consoles.map((one) => [one.name, portOf(one, { simulated, store, sweeper, locator })]));
   const access = openConsoleAccess({ config, ports, capture: () => capture, journal, boot, monoMs, emit, log });
-  const streams = createSiteStreams({ link, access, emit });
+  const streams = createSiteStreams({ config, link, access, socket, emit, log });
   const capture: Capture = captureOf({
     ...{ config, ports, access, journal, link, shipper, durable, boot, life, emit },
   });
@@ -183,6 +188,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       start,
       version: options.version,
       siteKey: siteKey.publicLine,
+      login: prepareLogins(config.data, log),
       configSha256: config.sha256,
       tracks: journal.recovered.tracks,
       lines: bank.levels(),

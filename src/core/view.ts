@@ -106,6 +106,7 @@ export function stateView(state: SiteState, nowMs: number, items: SiteState["ite
     wall: wallNow(state, nowMs),
     version: state.version,
     key: state.siteKey,
+    login: state.login,
     ...groups,
     pending,
   };

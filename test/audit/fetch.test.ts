@@ -27,6 +27,7 @@ function clientOf(site: AuditedSite, passes: (message: Message) => boolean = () 
       return () => void listeners.delete(listener);
     },
     onLost: () => () => undefined,
+    onBack: () => () => undefined,
     transport: { start: () => undefined, publish: () => true, subscribe: () => undefined, stop: async () => undefined },
     send: async (body) => (await site.send("alice", body)) as SiteReply,
     stop: async () => undefined,
