@@ -14,6 +14,7 @@ const PROGRAMS = {
   test: {
     "ssh-keygen": "openssh-client",
     "ssh-agent": "openssh-client",
+    sshd: "openssh-server",
     openssl: "openssl",
     python3: "python3",
     mosquitto: "mosquitto",

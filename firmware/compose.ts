@@ -35,7 +35,7 @@ import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
-import { createSiteStreams } from "./services.ts";
+import { createSiteStreams, prepareLogins } from "./services.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
 import { edgesOf } from "./site-edges.ts";
@@ -124,9 +124,10 @@ export async function startController(options: ComposeOptions): Promise<Controll
     tls: config.tls,
     socket: config.socket,
     random: Math.random,
-    receive: (message) => site?.receive(message),
+    receive: (message) => streams.took(message) || site?.receive(message),
     emit: (event) => {
       if (event.connection !== "local") shipper.connection(event.state);
+      if (event.state === "up") streams.reconnected(event.connection);
       emit(event);
     },
     room: () => shipper.room(),
@@ -156,7 +157,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const life = watchLife(config.plan, monoMs, emit);
   const ports = new Map(config.consoles.map((one) => [one.name, portOf(one, { simulated, store, sweeper, locator })]));
   const access = openConsoleAccess({ config, ports, capture: () => capture, journal, boot, monoMs, emit, log });
-  const streams = createSiteStreams({ link, access, emit });
+  const streams = createSiteStreams({ config, link, access, emit, log });
   const capture: Capture = captureOf({ ...{ config, ports, access, journal, shipper, durable, boot, life, emit } });
   site = createSite({
     edges: edgesOf({
@@ -183,6 +184,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       start,
       version: options.version,
       siteKey: siteKey.publicLine,
+      login: prepareLogins(config.data, log),
       configSha256: config.sha256,
       tracks: journal.recovered.tracks,
       lines: bank.levels(),

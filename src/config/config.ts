@@ -234,7 +234,6 @@ function yamlValue(text: string): unknown {
 function notYet(raw: RawSite): Problem[] {
   const later: [where: string, present: boolean, what: string][] = [
     ["uplinks", Object.keys(raw.uplinks ?? {}).length > 0, "uplinks and failover"],
-    ["access.forwards", (raw.access?.forwards.length ?? 0) > 0, "forwards"],
   ];
   return later.flatMap(([where, present, what]) =>
     present ? [{ where, what: `not yet: ${what}`, todo: "Take it out until a version that has it." }] : [],

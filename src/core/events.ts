@@ -24,6 +24,8 @@ export type Event =
       version: string;
       /** The site's public key line, for people to compare. */
       siteKey: string;
+      /** As whom to log in, and the host key; null where nobody can. */
+      login?: { readonly user: string; readonly hostKey: string } | null;
       /** SHA-256 of the config's text, hex. */
       configSha256: string;
       /** Where each capture track stood at the start. */

@@ -131,7 +131,7 @@ function onStarted(turn: Turn, event: Extract<Event, { type: "started" }>): void
   const lines = Object.fromEntries(
     Object.entries(event.lines).map(([relay, value]) => [relay, { value, atMs: turn.nowMs }]),
   );
-  turn.set({ plan, durable, boot, start, version, siteKey, configSha256, tracks, lines });
+  turn.set({ login: event.login ?? null, plan, durable, boot, start, version, siteKey, configSha256, tracks, lines });
   turn.append([{ kind: "start", start, version }], { sync: true });
   for (const note of event.notes)
     turn.append([{ kind: "config", code: note.code, detail: note.detail }], { sync: false });

@@ -96,6 +96,7 @@ export interface SiteState {
   readonly start: number;
   readonly version: string;
   readonly siteKey: string;
+  readonly login: { readonly user: string; readonly hostKey: string } | null;
   readonly configSha256: string;
   readonly tracks: Readonly<Record<string, { readonly boot: number; readonly next: number }>>;
   readonly durable: Durable;
@@ -150,6 +151,7 @@ export const EMPTY_STATE: SiteState = {
   start: 0,
   version: "",
   siteKey: "",
+  login: null,
   configSha256: "",
   tracks: {},
   durable: EMPTY_DURABLE,

@@ -101,6 +101,7 @@ export function stateView(state: SiteState, nowMs: number, items = revise(state,
     wall: wallNow(state, nowMs),
     version: state.version,
     key: state.siteKey,
+    login: state.login,
     ...groups,
     pending,
   };

@@ -2,6 +2,8 @@ import type { Duplex } from "node:stream";
 import type { Code } from "../core/codes.ts";
 import type { Connection, Effect, Event } from "../core/events.ts";
 import type { StreamService } from "../core/messages.ts";
+import { resetFrame } from "../protocol/stream.ts";
+import { FramedStream } from "./framed-stream.ts";
 import { LocalStream } from "./local-stream.ts";
 
 /** The site's end of its streams: what was allowed to open gets a `Duplex`, and how it ended is told. */
@@ -18,11 +20,13 @@ export interface StreamsOptions {
   readonly services: Readonly<Partial<Record<StreamService, Service>>>;
   readonly send: (to: Connection, id: string, payload: Uint8Array, done: () => void) => boolean;
   readonly emit: (event: Extract<Event, { type: "stream-opened" | "stream-closed" }>) => void;
+  readonly monoMs: () => number;
 }
 
 interface Entry {
-  readonly open: Opened;
-  readonly stream: LocalStream;
+  readonly stream: LocalStream | FramedStream;
+  /** Where its opener was last heard. */
+  via: Connection;
   resume: () => void;
   how: string;
   told: boolean;
@@ -34,42 +38,50 @@ export interface Streams {
   begun(id: string): void;
   bytes(id: string, payload: Uint8Array, resume: () => void): boolean;
   gone(id: string): void;
+  /** A frame that came over a broker. */
+  frame(via: Connection, id: string, payload: Uint8Array): void;
+  /** A broker is there again. */
+  reconnected(via: Connection): void;
   stop(): void;
 }
 
 /** Who opened a stream and does not come to listen to it is dropped. */
 const BEGIN_MS = 30_000;
+/** The last words of a stream may be lost: so long, and of so many, they are said again when asked for. */
+const PAST_MS = 60_000;
+const PAST_KEPT = 64;
+/** Answers to frames of streams that nobody knows, a second. */
+const UNKNOWN_ANSWERED = 20;
+
+const NOTHING = () => undefined;
 
 export function createStreams(options: StreamsOptions): Streams {
   const entries = new Map<string, Entry>();
+  const past = new Map<string, FramedStream>();
+  let unknown = { second: 0, count: 0 };
+
+  const sendTo = (id: string, via: Connection, frame: Uint8Array): void =>
+    void options.send(entries.get(id)?.via ?? via, id, frame, NOTHING);
 
   const open = (opened: Opened, token: number): void => {
     const { id, via } = opened;
     const service = options.services[opened.service];
     if (service === undefined) return refuse(token, "stream.unsupported", opened.service);
-    let held = false;
-    const stream = new LocalStream(
-      {
-        send: (payload, done) => options.send(via, id, payload, done),
-        hold(now) {
-          if (held && !now) entries.get(id)?.resume();
-          held = now;
-        },
-      },
-      false,
-    );
-    const entry: Entry = { open: opened, stream, resume: () => undefined, how: "ended", told: false };
+    const stream =
+      via === "local" ? localStream(id) : new FramedStream(false, (frame) => sendTo(id, via, frame), options.monoMs);
+    const entry: Entry = { stream, via, resume: NOTHING, how: "ended", told: false };
     entries.set(id, entry);
     const timer = setTimeout(() => close(id, "stream.lost"), BEGIN_MS);
     stream.once("begun", () => clearTimeout(timer));
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      entry.how = entry.how === "ended" ? error.message : entry.how;
+      if (entry.how === "ended") entry.how = error.code ?? error.message;
     });
     stream.once("close", () => {
       clearTimeout(timer);
       entries.delete(id);
-      const { bytesIn, bytesOut } = stream;
-      const tell = () => options.emit({ type: "stream-closed", id, how: entry.how, bytesIn, bytesOut });
+      if (stream instanceof FramedStream) remember(id, stream);
+      const counts = countsOf(stream);
+      const tell = () => options.emit({ type: "stream-closed", id, how: entry.how, ...counts });
       // Never before it is told that it was opened.
       if (entry.told) tell();
       else setImmediate(tell);
@@ -88,6 +100,22 @@ export function createStreams(options: StreamsOptions): Streams {
     refuse(token, started.code, started.detail);
   };
 
+  const localStream = (id: string): LocalStream => {
+    let held = false;
+    const hold = (now: boolean): void => {
+      if (held && !now) entries.get(id)?.resume();
+      held = now;
+    };
+    return new LocalStream({ send: (payload, done) => options.send("local", id, payload, done), hold }, false);
+  };
+
+  const remember = (id: string, stream: FramedStream): void => {
+    past.set(id, stream);
+    const [oldest] = past.keys();
+    if (past.size > PAST_KEPT && oldest !== undefined) past.delete(oldest);
+    setTimeout(() => past.delete(id), PAST_MS).unref();
+  };
+
   const refuse = (token: number, code: Code, detail: string): void =>
     later({ type: "stream-opened", token, ok: false, code, detail });
 
@@ -99,7 +127,15 @@ export function createStreams(options: StreamsOptions): Streams {
     const entry = entries.get(id);
     if (entry === undefined) return;
     entry.how = how;
+    if (entry.stream instanceof FramedStream) entry.stream.abort(how);
     entry.stream.destroy();
+  };
+
+  /** It restarted, or waited too long: the other end is told, so that it does not wait for ever. */
+  const answerUnknown = (via: Connection, id: string): void => {
+    const second = Math.floor(options.monoMs() / 1_000);
+    unknown = { second, count: unknown.second === second ? unknown.count + 1 : 1 };
+    if (unknown.count <= UNKNOWN_ANSWERED) options.send(via, id, resetFrame("stream.unknown"), NOTHING);
   };
 
   return {
@@ -110,19 +146,43 @@ export function createStreams(options: StreamsOptions): Streams {
     },
     begun(id) {
       const entry = entries.get(id);
-      if (entry !== undefined) return entry.stream.begin();
+      if (entry?.stream instanceof LocalStream) return entry.stream.begin();
       // It ended before its opener came to listen.
-      options.send("local", id, new Uint8Array(), () => undefined);
+      options.send("local", id, new Uint8Array(), NOTHING);
     },
     bytes(id, payload, resume) {
       const entry = entries.get(id);
-      if (entry === undefined) return true;
+      if (!(entry?.stream instanceof LocalStream)) return true;
       entry.resume = resume;
       return entry.stream.arrived(payload);
     },
-    gone: (id) => entries.get(id)?.stream.lost(),
+    gone(id) {
+      const stream = entries.get(id)?.stream;
+      if (stream instanceof LocalStream) stream.lost();
+    },
+    frame(via, id, payload) {
+      const entry = entries.get(id);
+      const stream = entry?.stream ?? past.get(id);
+      if (!(stream instanceof FramedStream)) return answerUnknown(via, id);
+      if (entry !== undefined) entry.via = via;
+      stream.emit("begun");
+      stream.arrived(payload);
+    },
+    reconnected(via) {
+      for (const entry of entries.values()) {
+        if (!(entry.stream instanceof FramedStream)) continue;
+        entry.via = via;
+        entry.stream.reconnected();
+      }
+    },
     stop() {
       for (const id of [...entries.keys()]) close(id, "stopped");
     },
   };
+}
+
+function countsOf(stream: LocalStream | FramedStream): { bytesIn: number; bytesOut: number } {
+  if (stream instanceof FramedStream) return stream.machine.counts();
+  const { bytesIn, bytesOut } = stream;
+  return { bytesIn, bytesOut };
 }

@@ -37,6 +37,8 @@ export interface Client {
   onMessage(listener: (message: Message) => void): () => void;
   /** Told when the connection goes; it is made again by itself, but what was on its way to us is lost. */
   onLost(listener: () => void): () => void;
+  /** Told when it is made again. */
+  onBack(listener: () => void): () => void;
   /** True when answers came that the site's key did not sign. */
   sawForged(): boolean;
   verified(): boolean | null;
@@ -78,16 +80,22 @@ export async function startTransport(
   transport: Transport,
   onMessage: (message: Message) => void,
   onDown: () => void = () => undefined,
+  onUp: () => void = () => undefined,
 ): Promise<void> {
   try {
-    await connected(transport, onMessage, onDown);
+    await connected(transport, onMessage, onDown, onUp);
   } catch (error) {
     await transport.stop();
     throw error;
   }
 }
 
-function connected(transport: Transport, onMessage: (message: Message) => void, onDown: () => void): Promise<void> {
+function connected(
+  transport: Transport,
+  onMessage: (message: Message) => void,
+  onDown: () => void,
+  onUp: () => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let last = "no answer";
     const timer = setTimeout(() => reject(new Unreachable(last)), CONNECT_MS);
@@ -95,6 +103,7 @@ function connected(transport: Transport, onMessage: (message: Message) => void, 
       up: () => {
         clearTimeout(timer);
         resolve();
+        onUp();
       },
       down: (detail) => {
         last = detail;
@@ -118,6 +127,7 @@ export async function openClient(
 ): Promise<Client> {
   const listeners = new Set<(message: Message) => void>();
   const losses = new Set<() => void>();
+  const returns = new Set<() => void>();
   let state: Statement | null = null;
   let presence: Readonly<Record<string, unknown>> | null = null;
   // A socket says itself whose it is: a fleet from the settings may be another one's.
@@ -149,9 +159,10 @@ export async function openClient(
     for (const listener of listeners) listener(message);
   };
 
-  await startTransport(transport, take, () => {
-    for (const listener of [...losses]) listener();
-  });
+  const tell = (listeners: ReadonlySet<() => void>) => () => {
+    for (const listener of [...listeners]) listener();
+  };
+  await startTransport(transport, take, tell(losses), tell(returns));
   await Promise.race([firstState, sleep(RETAINED_MS)]);
   if (named === null) {
     await transport.stop();
@@ -178,6 +189,10 @@ export async function openClient(
     onLost(listener) {
       losses.add(listener);
       return () => void losses.delete(listener);
+    },
+    onBack(listener) {
+      returns.add(listener);
+      return () => void returns.delete(listener);
     },
     async send(body, options) {
       const id = options.id ?? ulid();

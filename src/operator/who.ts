@@ -68,13 +68,16 @@ function loginName(): string {
 export interface KnownSites {
   /** Fingerprint of a site's key, or null when it is not known. */
   keyOf(site: string): string | null;
+  /** Its host key as `type base64`, where the list has one. */
+  hostKeyOf?(site: string): string | null;
   /** Why the file is not believed, if so. */
   readonly doubt: string | null;
 }
 
 /** `sites.json` counts only with the signature of an operator who may enrol. */
 export function loadSites(settings: Pick<Settings, "sites">, trust: LoadedTrust | null): KnownSites {
-  if (settings.sites === null) return { keyOf: () => null, doubt: null };
+  const none = { keyOf: () => null, hostKeyOf: () => null };
+  if (settings.sites === null) return { ...none, doubt: null };
   if (!existsSync(settings.sites)) throw new SettingsError(`sites: ${settings.sites} is not there`);
   const envelope = decodeEnvelope(readFileSync(settings.sites, "utf8"));
   const parsed = envelope && sitesBodySchema.safeParse(parseJson(envelope.body));
@@ -84,12 +87,16 @@ export function loadSites(settings: Pick<Settings, "sites">, trust: LoadedTrust 
     (blob) => verifySignature(envelope.body, blob, NAMESPACES.trust)?.fingerprint ?? "",
   );
   const enrolled = Object.keys(sites).every((site) => mayEnrol(trust, signers, site));
-  if (!enrolled) return { keyOf: () => null, doubt: `${settings.sites} is not signed by a key with the verb enrol` };
+  if (!enrolled) return { ...none, doubt: `${settings.sites} is not signed by a key with the verb enrol` };
   return {
     keyOf(site) {
       const key = Object.hasOwn(sites, site) ? sites[site]?.key : undefined;
       const blob = key === undefined ? null : keyBlob(key);
       return blob && fingerprintOf(blob);
+    },
+    hostKeyOf(site) {
+      const line = Object.hasOwn(sites, site) ? sites[site]?.hostKey : undefined;
+      return line === undefined ? null : line.trim().split(/\s+/, 2).join(" ");
     },
     doubt: null,
   };

@@ -36,6 +36,7 @@ async function world(service: Service) {
     services: { console: service },
     send: (_, id, payload, done) => server.send(id, UP, payload, done),
     emit: (event) => events.push(event),
+    monoMs: () => performance.now(),
   });
   streams = made;
   onTestFinished(async () => {

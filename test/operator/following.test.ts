@@ -71,6 +71,7 @@ function fakeSite(boots: Told[]) {
       return () => void listeners.delete(listener);
     },
     onLost: () => () => undefined,
+    onBack: () => () => undefined,
     sawForged: () => false,
     verified: () => true,
     stop: async () => undefined,
