@@ -24,6 +24,13 @@ const PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     mount: "mount",
     prlimit: "util-linux",
+    setsid: "util-linux",
+    socat: "socat",
+    telnet: "telnet",
+    gensiot: "gensio-bin",
+    conserver: "conserver-server",
+    console: "conserver-client",
+    conmand: "conman",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -48,6 +55,7 @@ const PROGRAMS = {
 
 /** What brings no program of its own: Debian packages, looked for by a file of each. */
 const FILES = {
+  test: { "/usr/lib/python3/dist-packages/serial/__init__.py": "python3-serial" },
   machine: {
     "/usr/share/seabios/bios-256k.bin": "seabios",
     "/usr/lib/ipxe/qemu/efi-virtio.rom": "ipxe-qemu",

@@ -29,6 +29,7 @@ import { createSimulatedSite, type SimulatedSite } from "../src/sim/simulated-si
 import type { Edges, Keys, LogLine } from "../src/site/edges.ts";
 import { nextStart, recoverDurable, stoppedAt } from "../src/site/recover.ts";
 import { createSite, type Site } from "../src/site/site.ts";
+import { type ConsoleAccess, openConsoleAccess } from "./console-access.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
@@ -136,7 +137,6 @@ export async function startController(options: ComposeOptions): Promise<Controll
       gone: (id) => streams.gone(id),
     },
   });
-  const streams = createSiteStreams({ config, link, emit, log });
   const shipper = createSiteShipper({ config, journal, link, boot, ledgerNext: durable.seq + 1 });
   const reader = createReader({
     root: siteRoot(config.plan.fleet, config.plan.site),
@@ -155,9 +155,10 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const sweeper = createSweeper(() => capture.behind());
   const locator = createLocator(monoMs, machineFiles());
   const life = watchLife(config.plan, monoMs, emit);
-  const capture: Capture = captureOf({
-    ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, life, emit },
-  });
+  const ports = new Map(config.consoles.map((one) => [one.name, portOf(one, { simulated, store, sweeper, locator })]));
+  const access = openConsoleAccess({ config, ports, capture: () => capture, journal, boot, monoMs, emit, log });
+  const streams = createSiteStreams({ config, link, access, emit, log });
+  const capture: Capture = captureOf({ ...{ config, ports, access, journal, shipper, durable, boot, life, emit } });
   site = createSite({
     edges: edgesOf({
       config,
@@ -165,6 +166,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       bank,
       link,
       reader: watching(reader, capture),
+      sessions: access.sessions,
       shipper,
       streams,
       simulated,
@@ -200,6 +202,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   readClock();
   const clockTimer = setInterval(readClock, CLOCK_EVERY_MS);
   await link.start();
+  access.start();
   const running = site;
   const machine = watchMachine({
     ...{ config, kernel: kernelGpio, adapters: locator.adapters },
@@ -222,6 +225,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       life.stop();
       reader.stop();
       shipper.stop();
+      await access.stop();
       streams.stop();
       await capture.stop();
       emit({ type: "stopping", heads: capture.heads(), towards: shuttingDown() });
@@ -304,25 +308,33 @@ function watching(reader: Edges["reader"], capture: Capture): Edges["reader"] {
   };
 }
 
-interface CaptureParts {
-  readonly config: SiteConfig;
+interface PortParts {
   readonly simulated: SimulatedSite | null;
-  readonly journal: Journal;
-  readonly shipper: Shipper;
-  readonly durable: Durable;
   readonly store: FdStore;
   readonly sweeper: Sweeper;
   readonly locator: Locator;
+}
+
+interface CaptureParts {
+  readonly config: SiteConfig;
+  readonly ports: ReadonlyMap<string, Port>;
+  readonly access: ConsoleAccess;
+  readonly journal: Journal;
+  readonly shipper: Shipper;
+  readonly durable: Durable;
   readonly boot: number;
   readonly life: Life;
   readonly emit: (event: Event) => void;
 }
 
 function captureOf(parts: CaptureParts): Capture {
-  const { config, journal, shipper, durable, boot, life, emit } = parts;
+  const { config, ports, access, journal, shipper, durable, boot, life, emit } = parts;
   const { tracks, records } = journal.recovered;
   return createCapture({
-    ports: config.consoles.map((one) => ({ name: one.name, port: portOf(one, parts), tx: one.capture === "rx+tx" })),
+    ports: config.consoles.flatMap(({ name, capture: way }) => {
+      const port = ports.get(name);
+      return port === undefined ? [] : [{ name, port, tx: way === "rx+tx" }];
+    }),
     boot,
     before: durable.start === 0 ? null : { boot: durable.boot, heads: tracks, stopped: stoppedAt(records) },
     monoMs,
@@ -332,11 +344,15 @@ function captureOf(parts: CaptureParts): Capture {
       shipper.captured(items, urgent);
     },
     written: journal.ping,
-    emit,
+    heard: access.sessions.heard,
+    emit(event) {
+      access.sessions.happened(event);
+      emit(event);
+    },
   });
 }
 
-function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: CaptureParts): Port {
+function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: PortParts): Port {
   const { port, baudRate, framing, flow } = console;
   if ("sim" in port) {
     if (simulated === null) throw new Error(`${console.name}: a simulated device without the simulated board`);
@@ -347,7 +363,10 @@ function portOf(console: ConsoleConfig, { simulated, store, sweeper, locator }: 
 }
 
 /** The name holds the settings: a terminal that was kept with others is opened anew. */
-function keeperOf(store: FdStore, { name, ship: _, capture: __, ...settings }: ConsoleConfig): Keeper {
+function keeperOf(
+  store: FdStore,
+  { name, ship: _, capture: __, paste: ___, sequences: ____, ...settings }: ConsoleConfig,
+): Keeper {
   const kept = `port.${name}.${createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 8)}`;
   return { take: () => store.take(kept), put: (fd) => void store.put(kept, fd), remove: () => store.remove(kept) };
 }

@@ -7,6 +7,7 @@ import type { Link } from "../src/link/link.ts";
 import { createStreams, type Streams } from "../src/link/streams.ts";
 import { parseTopic } from "../src/protocol/topics.ts";
 import type { LogLine } from "../src/site/edges.ts";
+import type { ConsoleAccess } from "./console-access.ts";
 import { monoMs } from "./machine.ts";
 
 /** What streams into this site lead to. */
@@ -14,6 +15,7 @@ import { monoMs } from "./machine.ts";
 interface Parts {
   readonly config: SiteConfig;
   readonly link: Link;
+  readonly access: ConsoleAccess;
   readonly emit: (event: Event) => void;
   readonly log: (line: LogLine) => void;
 }
@@ -25,9 +27,14 @@ interface SiteStreams extends Streams {
 
 const OWN_SSHD = 22;
 
-export function createSiteStreams({ config, link, emit, log }: Parts): SiteStreams {
+export function createSiteStreams({ config, link, access, emit, log }: Parts): SiteStreams {
   const streams = createStreams({
     services: {
+      console: (stream, { id: _, console, mode, who, via }) => {
+        if (console === null) return { ok: false, code: "console.unknown", detail: "" };
+        access.attach(stream, { console, mode, who, from: via === "local" ? "socket" : via });
+        return { ok: true };
+      },
       ssh: createSshd({
         data: config.data,
         forwards: config.access.forwards,

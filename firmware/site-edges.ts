@@ -17,13 +17,25 @@ interface Parts {
   readonly bank: RelayBank;
   readonly link: Link;
   readonly reader: Edges["reader"];
+  readonly sessions: NonNullable<Edges["sessions"]>;
   readonly shipper: Shipper;
   readonly streams: Edges["streams"];
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
-export function edgesOf({ config, journal, bank, link, reader, shipper, streams, simulated, emit }: Parts): Edges {
+export function edgesOf({
+  config,
+  journal,
+  bank,
+  link,
+  reader,
+  sessions,
+  shipper,
+  streams,
+  simulated,
+  emit,
+}: Parts): Edges {
   return {
     journal: {
       perform({ records, durable, sync, token }) {
@@ -56,6 +68,7 @@ export function edgesOf({ config, journal, bank, link, reader, shipper, streams,
       },
     },
     reader,
+    sessions,
     shipper,
     streams,
     faults: simulated && {

@@ -10,6 +10,7 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     load: () => import("./operator/cli/power.ts"),
   },
   ssh: { summary: "log in at a site: a console, forwards, its machine", load: () => import("./operator/cli/ssh.ts") },
+  console: { summary: "type into a console, or watch it", load: () => import("./operator/cli/console.ts") },
   log: { summary: "what a console said", load: () => import("./operator/cli/log.ts") },
   events: { summary: "what a site decided and what happened to it", load: () => import("./operator/cli/events.ts") },
   collect: {

@@ -18,6 +18,7 @@ const listener = z.strictObject({
   telnet: place.optional(),
   raw: place.optional(),
   mode: z.enum(["watch", "type"]).default("watch"),
+  keepLine: z.boolean().default(false),
 });
 
 export const accessSchema = z.strictObject({
@@ -31,6 +32,8 @@ export interface ListenerConfig {
   /** `address:port`, IPv6 in brackets. */
   readonly at: string;
   readonly mode: "watch" | "type";
+  /** A speed that a client set stays when it leaves. */
+  readonly keepLine: boolean;
 }
 
 export interface Access {
@@ -42,10 +45,10 @@ export interface Access {
 const KINDS = ["rfc2217", "telnet", "raw"] as const;
 
 export function accessOf(raw: z.infer<typeof accessSchema> | undefined): Access {
-  const listeners = (raw?.listeners ?? []).flatMap(({ console, mode, ...places }) =>
+  const listeners = (raw?.listeners ?? []).flatMap(({ console, mode, keepLine, ...places }) =>
     KINDS.flatMap((kind): ListenerConfig[] => {
       const at = places[kind];
-      return at === undefined ? [] : [{ console, kind, at, mode }];
+      return at === undefined ? [] : [{ console, kind, at, mode, keepLine }];
     }),
   );
   return { forwards: raw?.forwards ?? [], listeners };

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { isMap, isPair, isScalar, parseDocument } from "yaml";
 import type { ZodError } from "zod";
+import type { LineSequence, Pacing } from "../core/line.ts";
 import type { DevicePlan, Observe, OutletPlan, SitePlan } from "../core/plan.ts";
 import { type Access, accessOf } from "./access.ts";
 import { type Board, readBoard } from "./board.ts";
 import { poweredBy, referenceProblems } from "./references.ts";
 import { type RawConsole, type RawSite, siteSchema } from "./schema.ts";
+import { sequencesOf } from "./typed.ts";
 import type { Framing } from "./units.ts";
 import { type Uplinks, uplinksOf } from "./uplinks.ts";
 
@@ -28,6 +30,8 @@ export interface ConsoleConfig {
   readonly ship: RawConsole["ship"];
   /** Whether what is typed is recorded beside what the console says. */
   readonly capture: "rx" | "rx+tx";
+  readonly paste: Pacing;
+  readonly sequences: readonly LineSequence[];
 }
 
 export interface SiteConfig {
@@ -230,7 +234,6 @@ function yamlValue(text: string): unknown {
 function notYet(raw: RawSite): Problem[] {
   const later: [where: string, present: boolean, what: string][] = [
     ["uplinks", Object.keys(raw.uplinks ?? {}).length > 0, "uplinks and failover"],
-    ["access.listeners", (raw.access?.listeners.length ?? 0) > 0, "network listeners"],
   ];
   return later.flatMap(([where, present, what]) =>
     present ? [{ where, what: `not yet: ${what}`, todo: "Take it out until a version that has it." }] : [],
@@ -256,7 +259,7 @@ function build(raw: RawSite, board: Board, { resolve }: Surroundings): Omit<Site
     tls: { ca: file(tls.ca), cert: file(tls.cert), key: file(tls.key) },
     consoles: Object.entries(raw.consoles).map(([name, { port, ...settings }]): ConsoleConfig => {
       const absolute = "path" in port ? { ...port, path: resolve(port.path) } : port;
-      return { name, port: absolute, ...settings };
+      return { name, port: absolute, ...settings, sequences: sequencesOf(settings.sequences) };
     }),
     uplinks: uplinksOf(raw.uplinks),
     access: accessOf(raw.access),

@@ -50,6 +50,9 @@ export function referenceProblems(raw: RawSite, board: Board | null, surrounding
   const listeners = raw.access?.listeners ?? [];
   for (const [index, { console }] of listeners.entries())
     known(`access.listeners.${index}.console`, [console], raw.consoles, "console");
+  for (const { at } of accessOf(raw.access).listeners)
+    if (/^(0\.0\.0\.0|\[[0:]+\]):/.test(at))
+      add("access.listeners", `${at} is every address, the LTE side too`, "Name one: 127.0.0.1, or that of the LAN.");
   twice(
     accessOf(raw.access).listeners.map(({ at }) => [at, "access.listeners"]),
     "address",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { accessSchema } from "./access.ts";
+import { pasteSchema, sequencesSchema } from "./typed.ts";
 import { duration, framing, name, rate, ringSize } from "./units.ts";
 import { uplinksSchema } from "./uplinks.ts";
 
@@ -71,6 +72,8 @@ const console = z.strictObject({
   flow: z.enum(["none", "rtscts", "xonxoff"]).default("none"),
   ship: z.enum(["primary", "always", "on-demand"]).default("primary"),
   capture: z.enum(["rx", "rx+tx"]).default("rx"),
+  paste: pasteSchema,
+  sequences: sequencesSchema,
 });
 
 const broker = z.string().regex(/^mqtts?:\/\/[^/\s]+$/, { message: "write mqtts://host:8883" });

@@ -18,6 +18,8 @@ export interface CaptureOptions {
   readonly append: (items: readonly CaptureItem[], urgent: boolean) => void;
   /** Resolves when all that was appended before has been worked on. */
   readonly written: () => Promise<void>;
+  /** What each console says, as it comes; valid until the call returns. */
+  readonly heard?: (console: string, offset: number, bytes: Uint8Array) => void;
   readonly emit: (event: Extract<Event, { type: "console-changed" | "console-line" | "console-gap" }>) => void;
 }
 
@@ -124,7 +126,9 @@ export function createCapture(options: CaptureOptions): Capture {
         if (missing !== null) listening(false);
         declared = false;
         // The last words of a kernel go to the card at once.
+        const offset = rx.next();
         rx.data(data, search.feed(data));
+        options.heard?.(name, offset, data);
       },
     });
   };

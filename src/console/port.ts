@@ -1,4 +1,5 @@
 import type { Code } from "../core/codes.ts";
+import type { LineSettings } from "../core/line.ts";
 
 /** A port: where the bytes of one console come from. Real or simulated, it opens itself again when it returns. */
 export interface Port {
@@ -7,6 +8,16 @@ export interface Port {
   write(bytes: Uint8Array): number;
   /** A BREAK of that length; false where the port is down or cannot. */
   sendBreak(ms: number): Promise<boolean>;
+  /** A BREAK that lasts until it is taken away, or the port is opened anew. False as above. */
+  holdBreak(on: boolean): boolean;
+  /** As the line has them now, or will have them when the port is there. */
+  settings(): LineSettings;
+  /** Other speed, framing and flow control from now on, also after a replug. False where the port is down or refuses. */
+  setLine(settings: LineSettings): boolean;
+  /** False where the port is down or has no such lines. */
+  setModem(lines: { readonly dtr?: boolean; readonly rts?: boolean }): boolean;
+  /** Drops what is on its way to the device and has not left. What comes from the device is never dropped. */
+  dropOutput(): void;
   /** From now on bytes are told as soon as they come; without, some at a time. */
   watch(on: boolean): void;
   stop(): Promise<void>;

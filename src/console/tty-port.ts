@@ -2,23 +2,26 @@ import { closeSync, constants, existsSync, openSync, readlinkSync, realpathSync,
 import { isatty } from "node:tty";
 import { SerialPort } from "serialport";
 import type { Code } from "../core/codes.ts";
+import type { LineSettings } from "../core/line.ts";
 import { tryLock, unlock } from "../linux/flock.ts";
-import { hasSettings, makeRaw, mendEmptyReads, setBreak } from "../linux/tty.ts";
+import {
+  flushOutput,
+  hasSettings,
+  makeRaw,
+  mendEmptyReads,
+  setBreak,
+  setModemLines,
+  setTerminal,
+  terminalSettings,
+} from "../linux/tty.ts";
 import { createStatus } from "./line-status.ts";
 import type { Port, PortEvents } from "./port.ts";
 import { HANG_UP, type Reading, readAvailable, type Sweeper } from "./sweeper.ts";
 
 /** A real terminal: configured through serialport, opened, kept and read by our own path. */
-export interface TtyOptions {
+export interface TtyOptions extends LineSettings {
   /** Where the terminal is now, or why it must not be opened. Asked before each try, in haste, and while it is open. */
   readonly locate: (haste?: "haste") => string | { readonly code: Code; readonly detail: string };
-  readonly baudRate: number;
-  readonly framing: {
-    readonly dataBits: 5 | 6 | 7 | 8;
-    readonly parity: "none" | "even" | "odd";
-    readonly stopBits: 1 | 2;
-  };
-  readonly flow: "none" | "rtscts" | "xonxoff";
   readonly keeper?: Keeper;
 }
 
@@ -62,6 +65,7 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
   let refusedSinceMs: number | null = null;
   let stopped = false;
   let watched = false;
+  let line: LineSettings = { baudRate: options.baudRate, framing: options.framing, flow: options.flow };
   let opening: Promise<void> = Promise.resolve();
 
   const retry = (ms: number): void => {
@@ -136,13 +140,9 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
     events?.listening?.(kept !== null);
     const { held, fault } = takeHeld(fd);
     // A number keeps its settings until the next boot: where they fit, nothing is set and nothing flushed.
-    const ready = fault === null && hasSettings(fd, options);
+    const ready = fault === null && hasSettings(fd, line);
     const refused =
-      fault !== null
-        ? { code: "console.missing" as const, detail: fault }
-        : ready
-          ? null
-          : await configure(path, options);
+      fault !== null ? { code: "console.missing" as const, detail: fault } : ready ? null : await configure(path, line);
     if (refused !== null || stopped) {
       letGo(fd);
       keeper.remove();
@@ -195,6 +195,16 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
         return false;
       }
     },
+    holdBreak: (on) => tried(open?.fd, (fd) => setBreak(fd, on)),
+    settings: () => line,
+    setLine(wanted) {
+      return tried(open?.fd, (fd) => {
+        setTerminal(fd, wanted);
+        line = terminalSettings(fd) ?? wanted;
+      });
+    },
+    setModem: (lines) => tried(open?.fd, (fd) => setModemLines(fd, lines)),
+    dropOutput: () => void tried(open?.fd, flushOutput),
     async stop() {
       stopped = true;
       if (timer !== null) clearTimeout(timer);
@@ -202,6 +212,17 @@ export function createTtyPort(options: TtyOptions, sweeper: Sweeper): Port {
       close();
     },
   };
+}
+
+/** False where the port is not open, or the adapter knows no such thing. */
+function tried(fd: number | undefined, act: (fd: number) => void): boolean {
+  if (fd === undefined) return false;
+  try {
+    act(fd);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The lock is of the open terminal, which may live on in a keeper: while we are away others may have the port. */
@@ -298,8 +319,7 @@ function moved(from: string, to: string): Refusal {
 }
 
 /** Speed and framing stay with the terminal: serialport's own descriptor is not needed afterwards. */
-async function configure(path: string, options: TtyOptions): Promise<Refusal | null> {
-  const { baudRate, framing, flow } = options;
+async function configure(path: string, { baudRate, framing, flow }: LineSettings): Promise<Refusal | null> {
   try {
     const binding = await SerialPort.binding.open({
       path,

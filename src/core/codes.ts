@@ -113,6 +113,37 @@ export const CODES = {
     "Nothing was opened; `towpath ports` prints the line that binds it by its socket.",
   ],
   "console.error": ["The port failed.", "Check the adapter; it is opened again by itself."],
+  "console.stuck": [
+    "The device takes nothing of what was typed (flow control: XOFF, or no CTS).",
+    "Look at `flow:` of the console and at the cable; `towpath status` shows the modem lines.",
+  ],
+  "lease.held": [
+    "Somebody else types into this console.",
+    "Ask for it with ~r, type along with ~j, or take it with ~s (--join, --steal).",
+  ],
+  "lease.none": ["You only watch this console.", "Ask for the right to type with ~r."],
+  "sequence.unknown": ["The console has no such sequence.", "~: lists what can be sent; site.yaml can name more."],
+  "sequence.confirm": ["This can stop or restart the device.", "Say yes when you are asked."],
+  "sequence.failed": [
+    "The port is down, or its adapter knows no BREAK.",
+    "Check the adapter; try again when it is up.",
+  ],
+  "session.slow": [
+    "The program at a listener did not take what the console said, and was let go.",
+    "Let it connect again; what it missed is in `towpath log`.",
+  ],
+  "session.stale": ["The other end does not answer any more.", "Attach again."],
+  "session.stopped": ["The controller stops.", "It comes back by itself where systemd runs it: attach again then."],
+  "session.too-many": ["Too many are attached to this console.", "End one of them; `towpath status` counts them."],
+  "session.unrecorded": [
+    "Programs came and went at listeners too often for a record each.",
+    "Look for the program that connects again and again.",
+  ],
+  "session.malformed": ["The session was sent what it does not know.", "Use the same version at both ends."],
+  "listener.unavailable": [
+    "A network listener cannot stand at its address.",
+    "Check `access.listeners`: another program has the port, or the address is not this machine's.",
+  ],
   "read.range": ["The range is not one the journal can have.", "Ask for a range inside what `status` shows."],
   "read.too-many": ["Too many reads or watches at once.", "End one, or wait a minute."],
   "stream.unsupported": [

@@ -3,6 +3,7 @@ import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply, StreamMode, StreamService } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
+import type { SessionEffect, SessionEvent } from "./sessions.ts";
 import type { StreamWho } from "./streams.ts";
 import type { Offer, TrustDocument, Verb } from "./trust.ts";
 
@@ -85,6 +86,7 @@ export type Event =
   | ({ type: "console-line"; console: string } & ConsoleLine)
   /** Declared loss in what a console said (`rx`) or was told (`tx`). */
   | ({ type: "console-gap" } & ConsoleGap)
+  | SessionEvent
   /** The last event of a clean end: offset of the next byte of each capture track. */
   | { type: "stopping"; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
@@ -158,6 +160,7 @@ export type Effect =
   | { type: "close-stream"; id: string; code: Code }
   /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
   | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
+  | SessionEffect
   | { type: "set-fault"; token: number; subject: string; fault: string }
   | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
   | { type: "publish-events"; records: readonly LedgerRecord[] }

@@ -1,5 +1,6 @@
 import type { Durability, Failure, Override, Reply, Verdict } from "./messages.ts";
 import type { Switch } from "./plan.ts";
+import type { SessionRecord } from "./sessions.ts";
 
 /**
  * The decisions of a site as records, and the state that follows from them. Running and recovering use the same
@@ -34,6 +35,7 @@ export type RecordBody =
   | { kind: "cancelled"; id: string; by: string; cancels: string; reply: Reply }
   | { kind: "ignored"; counts: Readonly<Record<string, number>> }
   | { kind: "console"; console: string; state: "up" | "down"; code: string | null; detail: string }
+  | SessionRecord
   /** Declared loss: the newest of `count` gaps. All of them are in the capture ring. */
   | {
       kind: "gap";

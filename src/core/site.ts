@@ -22,6 +22,7 @@ import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./
 import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
+import { checkSessions, nextSessionMs, onSession } from "./sessions.ts";
 import { type SiteState, Turn } from "./state.ts";
 import { onStreamClosed, onStreamOpen, onStreamOpened } from "./streams.ts";
 import { acceptTrust } from "./trust.ts";
@@ -38,8 +39,9 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
-  // A gap changes nothing that is published, and a flood brings thousands of them.
-  if (event.type !== "console-gap") publishChanges(turn, event);
+  checkSessions(turn);
+  // A gap changes nothing that is published, and a flood brings thousands of them; nor does a sign of life.
+  if (event.type !== "console-gap" && event.type !== "session-beat") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
   return { state: turn.state, effects: turn.effects };
 }
@@ -85,6 +87,13 @@ function route(turn: Turn, event: Event): void {
     }
     case "console-gap":
       return onGap(turn, event);
+    case "session-attached":
+    case "session-asked":
+    case "session-send":
+    case "session-beat":
+    case "session-detached":
+    case "line-changed":
+      return onSession(turn, event);
     case "stopping": {
       const { heads, towards } = event;
       tellHeldGaps(turn, "all");
@@ -278,6 +287,8 @@ function nextWake(state: SiteState, nowMs: number): number | null {
   }
   times.push(...mismatchWakes(state));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
+  const sessionMs = nextSessionMs(state);
+  if (sessionMs !== null) times.push(sessionMs);
   const gapMs = nextGapMs(state.gaps);
   if (gapMs !== null) times.push(gapMs);
   return times.length === 0 ? null : Math.min(...times);

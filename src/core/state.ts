@@ -6,6 +6,7 @@ import type { Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
+import { NO_SESSIONS, type Sessions } from "./sessions.ts";
 import type { OpenStream } from "./streams.ts";
 import type { TrustDocument } from "./trust.ts";
 
@@ -112,6 +113,7 @@ export interface SiteState {
   readonly heard: Readonly<Record<string, number>>;
   readonly mismatches: Readonly<Record<string, Mismatch>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
+  readonly sessions: Sessions;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
@@ -164,6 +166,7 @@ export const EMPTY_STATE: SiteState = {
   heard: {},
   mismatches: {},
   consoles: {},
+  sessions: NO_SESSIONS,
   links: {},
   storage: { state: "ok", detail: "" },
   clock: null,

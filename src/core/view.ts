@@ -3,6 +3,7 @@ import { memoryOf } from "./ledger.ts";
 import { lockOf } from "./locks.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
+import { sessionsView } from "./sessions.ts";
 import type { SiteState } from "./state.ts";
 
 /** The small state of a site as others see it: `up/state`, `up/birth` and the answer to `status`. */
@@ -54,7 +55,7 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   const all: Record<string, Item> = {};
   for (const name of Object.keys(plan.outlets)) all[`outlets/${name}`] = outletItem(state, name, nowMs);
   for (const name of Object.keys(plan.devices)) all[`devices/${name}`] = deviceItem(state, name);
-  for (const name of plan.consoles) all[`consoles/${name}`] = { ...state.consoles[name] };
+  for (const name of plan.consoles) all[`consoles/${name}`] = { ...state.consoles[name], ...sessionsView(state, name) };
   all["site/storage"] = { ...state.storage };
   all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
   all["site/links"] = { ...state.links };

@@ -1,5 +1,6 @@
 import type { Port, PortEvents } from "../console/port.ts";
-import { answerTo, bootLog, chatter, PANIC_TEXT } from "./personality.ts";
+import type { LineSettings } from "../core/line.ts";
+import { answerTo, answerToBreak, bootLog, chatter, PANIC_TEXT } from "./personality.ts";
 
 /**
  * A device without hardware: no power, no output; with power it boots at the pace of its line, asks for a login,
@@ -22,9 +23,11 @@ export interface SimDevice {
   fault(kind: DeviceFault): void;
 }
 
-type Life = "off" | "booting" | "login" | "password" | "shell" | "hung" | "panicked";
+type Life = "off" | "booting" | "loader" | "login" | "password" | "shell" | "hung" | "panicked";
 
 const TICK_MS = 20;
+/** As long as Linux waits for the key after a BREAK. */
+const ATTENTION_MS = 5_000;
 const CHATTER_MS = [6_000, 25_000] as const;
 
 export function createSimDevice(options: SimDeviceOptions): SimDevice {
@@ -37,6 +40,13 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
   let typed = "";
   let bootedAt = 0;
   let pacing: NodeJS.Timeout | null = null;
+  /** Until when the next key is for the kernel: after a BREAK. */
+  let attentionMs = 0;
+  let line: LineSettings = {
+    baudRate: options.baudRate,
+    framing: { dataBits: 8, parity: "none", stopBits: 1 },
+    flow: "none",
+  };
   const timers = new Set<NodeJS.Timeout>();
 
   const say = (text: string): void => {
@@ -66,6 +76,7 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
   const enter = (next: Life): void => {
     life = next;
     if (next === "login") say(`\n${name} login: `);
+    if (next === "loader") say("\nmonitor: interrupted\nrommon > ");
   };
 
   const silence = (): void => {
@@ -75,11 +86,11 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
     typed = "";
   };
 
-  const boot = (): void => {
+  const boot = (lastWords = ""): void => {
     silence();
     life = "booting";
     bootedAt = Date.now();
-    say(bootLog(name));
+    say(`${lastWords}${bootLog(name)}`);
     const mumble = () =>
       later(CHATTER_MS[0] + random() * (CHATTER_MS[1] - CHATTER_MS[0]), () => {
         if (life === "login" || life === "shell") say(chatter(name, Date.now() - bootedAt, random));
@@ -105,8 +116,27 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
     if (kind === "panic") say(PANIC_TEXT);
   };
 
+  /** A BREAK: a boot loader stops at its prompt, a kernel takes the next key for itself. */
+  const feelBreak = (): void => {
+    if (life === "booting" && !name.startsWith("server")) {
+      silence();
+      enter("loader");
+    } else if (life !== "off" && name.startsWith("server")) attentionMs = Date.now() + ATTENTION_MS;
+  };
+
   const hear = (text: string): void => {
     for (const char of text) {
+      if (Date.now() < attentionMs) {
+        attentionMs = 0;
+        if (char === "b") boot(answerToBreak(char));
+        else if (char === "c") fault("panic");
+        else say(answerToBreak(char));
+        continue;
+      }
+      if (life === "loader") {
+        hearLoader(char);
+        continue;
+      }
       if (life !== "login" && life !== "password" && life !== "shell") return;
       if (char === "\r" || char === "\n") enterLine();
       else if (char === "\u007f" || char === "\b") typed = typed.slice(0, -1);
@@ -115,6 +145,18 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
         if (life !== "password") say(char);
       }
     }
+  };
+
+  const hearLoader = (char: string): void => {
+    if (char !== "\r" && char !== "\n") {
+      typed += char;
+      return say(char);
+    }
+    const line = typed.trim();
+    typed = "";
+    say("\n");
+    if (line === "boot" || line === "reset") return boot();
+    say(line === "" ? "rommon > " : "commands: boot, reset\nrommon > ");
   };
 
   const enterLine = (): void => {
@@ -150,8 +192,21 @@ export function createSimDevice(options: SimDeviceOptions): SimDevice {
       // It tells at once, always.
       watch: () => undefined,
       async sendBreak() {
-        return plugged && life !== "off";
+        if (!plugged) return false;
+        feelBreak();
+        return true;
       },
+      holdBreak(on) {
+        if (plugged && on) feelBreak();
+        return plugged;
+      },
+      settings: () => line,
+      setLine(wanted) {
+        if (plugged) line = wanted;
+        return plugged;
+      },
+      setModem: () => false,
+      dropOutput: () => undefined,
       async stop() {
         silence();
         if (pacing !== null) clearInterval(pacing);

@@ -91,3 +91,19 @@ export function answerTo(name: string, line: string, uptimeMs: number): string {
       return line.startsWith("echo ") ? `${line.slice(5)}\n` : `unknown command: ${line.slice(0, 60)} (try help)\n`;
   }
 }
+
+/** What a Linux kernel says to the key after a BREAK on its console. */
+export function answerToBreak(key: string): string {
+  const what = SYSRQ[key];
+  return what === undefined
+    ? "\nsysrq: HELP : reboot(b) crash(c) sync(s) unmount(u) show-memory-usage(m)\n"
+    : `\nsysrq: ${what}\n`;
+}
+
+const SYSRQ: Readonly<Record<string, string>> = {
+  b: "Resetting",
+  c: "Trigger a crash",
+  s: "Emergency Sync",
+  u: "Emergency Remount R/O",
+  m: "Show Memory",
+};

@@ -25,6 +25,8 @@ export interface Edges {
   readonly relays: Edge<"drive">;
   readonly trust: Edge<"store-trust">;
   readonly reader: Edge<"read-range" | "watch">;
+  /** None where nobody attaches. */
+  readonly sessions?: Edge<"session-told" | "seats-changed">;
   /** None where nothing can be opened. */
   readonly streams: Edge<"open-stream" | "close-stream"> | null;
   /** None where nothing is shipped. */

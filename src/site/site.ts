@@ -107,6 +107,9 @@ export function createSite(options: SiteOptions): Site {
       case "read-range":
       case "watch":
         return edges.reader.perform(effect);
+      case "session-told":
+      case "seats-changed":
+        return edges.sessions?.perform(effect);
       case "open-stream": {
         if (edges.streams !== null) return edges.streams.perform(effect);
         const refusal = { ok: false, code: "stream.unsupported", detail: "" } as const;

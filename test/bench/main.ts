@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
+import { benchAccess } from "./access.ts";
 import { benchCapture } from "./capture.ts";
 import { benchCollect } from "./collect.ts";
 import { benchPower } from "./power.ts";
@@ -12,6 +13,7 @@ import { benchWire } from "./wire.ts";
 /** `npm run bench -- [NAME] [--json]`: what the controller costs, beside its peers, on this machine. */
 
 const BENCHES: Readonly<Record<string, () => Promise<Outcome>>> = {
+  access: benchAccess,
   capture: benchCapture,
   collect: benchCollect,
   power: benchPower,

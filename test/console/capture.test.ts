@@ -24,6 +24,11 @@ function bench(
       return Math.min(4, bytes.length);
     },
     sendBreak: async () => true,
+    holdBreak: () => true,
+    settings: () => ({ baudRate: 9_600, framing: { dataBits: 8, parity: "none", stopBits: 1 }, flow: "none" }),
+    setLine: () => true,
+    setModem: () => false,
+    dropOutput: () => undefined,
     watch: () => undefined,
     stop: async () => undefined,
   };

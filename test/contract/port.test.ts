@@ -99,6 +99,32 @@ for (const [name, make] of Object.entries(SUBJECTS)) {
       expect(events).toEqual(["up"]);
     });
 
+    it("takes another speed, tells it, keeps it over a replug, and refuses it while it is away", async () => {
+      const subject = make();
+      let up = 0;
+      subject.port.start({ up: () => up++, down: () => undefined, data: () => undefined });
+      onTestFinished(async () => {
+        await subject.port.stop();
+        subject.end();
+      });
+      await within(3_000, () => up === 1);
+      const other = { ...subject.port.settings(), baudRate: 19_200 };
+      expect(subject.port.setLine(other)).toBe(true);
+      expect(subject.port.settings()).toEqual(other);
+      subject.unplug();
+      await within(3_000, () => !subject.port.setLine({ ...other, baudRate: 300 }));
+      expect(await subject.port.sendBreak(10)).toBe(false);
+      expect(subject.port.holdBreak(true)).toBe(false);
+      subject.plug();
+      await within(3_000, () => up === 2);
+      expect(subject.port.settings()).toEqual(other);
+      expect(await subject.port.sendBreak(10)).toBe(true);
+      expect([subject.port.holdBreak(true), subject.port.holdBreak(false)]).toEqual([true, true]);
+      subject.port.dropOutput();
+      // Neither a pseudo terminal nor a simulated device has modem lines.
+      expect(subject.port.setModem({ dtr: false })).toBe(false);
+    });
+
     it("types nothing by itself", async () => {
       const subject = make();
       subject.port.start({ up: () => undefined, down: () => undefined, data: () => undefined });
