@@ -11,8 +11,6 @@ import { serve } from "./cli-controller.ts";
 /** `npm start`: everything a first look needs, in `.towpath/demo/` of the checkout. */
 
 const TROUBLE_EVERY_MS = 12 * 60_000;
-/** From the checkout's folder. */
-const SOCKET = ".towpath/demo/data/towpath.sock";
 
 const siteYaml = (
   port: number,
@@ -134,7 +132,7 @@ function greet(port: number): void {
   const lines = [
     ["npx towpath status", "how the site is"],
     ["npx towpath log demo/router1 --follow", "what its console says"],
-    [`npx towpath console router1 --local ${SOCKET}`, "type into it; ~? for help, ~. ends it"],
+    ["npx towpath console demo/router1", "type into it; ~? for help, ~. ends it"],
     ["npx towpath power cycle demo/router1", "off, wait, on: shown first, then asked"],
     ["npx towpath sim server1 panic", "make trouble, then look at its log"],
     ["npx towpath events demo", "what was decided"],
@@ -143,7 +141,7 @@ function greet(port: number): void {
     `\n${paint("bold", "Towpath demo")}: fleet demo, site demo, three simulated devices, broker on 127.0.0.1:${port}\n`,
   );
   print("In another terminal, in this folder:\n");
-  for (const [line = "", what = ""] of lines) print(`  ${line.padEnd(66)} ${paint("dim", what)}`);
+  for (const [line = "", what = ""] of lines) print(`  ${line.padEnd(42)} ${paint("dim", what)}`);
   print(`\nIts files are in .towpath/demo/ (delete the folder to begin anew). Ctrl-C ends it.`);
 }
 

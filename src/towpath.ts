@@ -9,8 +9,8 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     summary: "switch devices and outlets: on, off, cycle; lock, unlock, cancel, outcome",
     load: () => import("./operator/cli/power.ts"),
   },
-  ssh: { summary: "log in at a site: a console, forwards, its machine", load: () => import("./operator/cli/ssh.ts") },
   console: { summary: "type into a console, or watch it", load: () => import("./operator/cli/console.ts") },
+  ssh: { summary: "log in at a site: a console, forwards, its machine", load: () => import("./operator/cli/ssh.ts") },
   log: { summary: "what a console said", load: () => import("./operator/cli/log.ts") },
   events: { summary: "what a site decided and what happened to it", load: () => import("./operator/cli/events.ts") },
   collect: {

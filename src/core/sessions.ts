@@ -195,9 +195,10 @@ export function nextSessionMs({ sessions }: SiteState): number | null {
   return times.length === 0 ? null : Math.min(...times);
 }
 
-/** For the published state: who types, and how many look on. */
-export function sessionsView({ sessions }: SiteState, console: string): { typing: string | null; watching: number } {
+/** For the published state: who types, and how many look on; nothing where nobody is there. */
+export function sessionsView({ sessions }: SiteState, console: string): { typing?: string | null; watching?: number } {
   const { seats, holder } = sessions.seats[console] ?? EMPTY_SEATS;
+  if (seats.length === 0) return {};
   const typing = seats.find(({ id }) => id === holder)?.name ?? null;
   return { typing, watching: seats.length - (typing === null ? 0 : 1) };
 }

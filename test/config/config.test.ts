@@ -95,7 +95,7 @@ controller: { path: [zz] }
     const checked = check(text);
     expect(checked.ok).toBe(false);
     expect(!checked.ok && checked.problems.every(({ what }) => what.startsWith("not yet"))).toBe(true);
-    expect(places(text)).toHaveLength(1);
+    expect(places(text)).toEqual(["uplinks"]);
   });
 
   it("a modem, a budget or a listener that cannot be is told with its place", () => {

@@ -7,7 +7,9 @@ import {
   makeSite,
   type Running,
   run,
+  start,
   startController,
+  startMosquitto,
   type TestSite,
   TOWPATH,
   temporaryFolder,
@@ -26,8 +28,9 @@ interface Manned {
 }
 
 /** A simulated site with a router and a server that boot at once. */
-async function manned(): Promise<Manned> {
+async function manned(link = ""): Promise<Manned> {
   const site = await makeSite(temporaryFolder(), {
+    link,
     outlets: "  a1: { relay: 1, contact: nc, offTime: 500ms, minOff: 0s, minOn: 0s }\n  a3: { relay: 3, contact: nc }",
     yaml: `consoles:
   router1: { port: { sim: router1 }, baudRate: 1000000 }
@@ -190,11 +193,13 @@ describe("towpath console", () => {
     const asked = await run("node", [TOWPATH, "console", "router1", ...local], { input: "admin\rx\recho piped\r" });
     expect(asked.out).toContain("piped");
     expect(asked.code).toBe(0);
-    const stop = new AbortController();
-    setTimeout(() => stop.abort(), 3_000);
     const watch = ["console", "router1", "--watch", "--json", "--lines", "3", ...local];
-    const watched = await run("node", [TOWPATH, ...watch], { signal: stop.signal });
-    const messages = watched.out
+    const watched = start("node", [TOWPATH, ...watch]);
+    await until(() => watched.log().includes("piped"), 30_000, watched.log);
+    watched.child.kill("SIGINT");
+    expect(await watched.ended).toBe(0);
+    const messages = watched
+      .log()
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as { t: string; text?: string });
@@ -207,5 +212,23 @@ describe("towpath console", () => {
     ).toContain("piped");
     const wrong = await run("node", [TOWPATH, "console", "router9", ...local]);
     expect(wrong).toMatchObject({ code: 3, err: expect.stringContaining("console.unknown") });
+  });
+
+  it("from afar through a broker: an operator types, a viewer is told that he may only watch", async () => {
+    const { port } = await startMosquitto(temporaryFolder(), null);
+    const url = `mqtt://127.0.0.1:${port}`;
+    const { site, controller, told } = await manned(`link: { brokers: [ "${url}" ] }`);
+    await until(() => /"connection":"primary","state":"up"/.test(controller.log()), 20_000, controller.log);
+    const from = (name: string) => [
+      ...["console", "one/router1", "--broker", url, "--fleet", "acme", "--trust", site.trust],
+      ...["--identity", join(site.folder, name)],
+    ];
+    const typed = await run("node", [TOWPATH, ...from("alice")], { input: "admin\rx\recho from afar\r" });
+    expect(typed.out, typed.err).toContain("\nfrom afar\n");
+    const looked = await run("node", [TOWPATH, ...from("vera")], { input: "echo not this\r" });
+    expect(looked.err).toContain("your roles let you watch here, not type");
+    expect(looked.out).toContain("from afar");
+    expect(looked.out).not.toContain("not this");
+    expect(told()).toEqual(expect.arrayContaining(["alice typing free", "vera attached"]));
   });
 });

@@ -34,22 +34,32 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64");
 }
 
-/** After the last byte of a pipe so long is waited for what the console answers. */
-const ANSWER_MS = 2_000;
+/** After the end of a pipe the console has its say, until it has been quiet for so long. */
+const QUIET_MS = 3_000;
+/** One that is never quiet is left after that. */
+const ANSWER_MS = 30_000;
 
 export async function typeFromPipe(seat: Seat): Promise<number> {
   const shown = new ConsoleText();
+  let quiet: NodeJS.Timeout | null = null;
   const session = startSession(seat.stream, seat.begin, {
-    data: (bytes) => void process.stdout.write(shown.push(bytes)),
+    data(bytes) {
+      process.stdout.write(shown.push(bytes));
+      quiet?.refresh();
+    },
     message: (message) => tellLine(message, seat.mark),
     room: () => void process.stdin.resume(),
   });
   process.stdin.on("data", (bytes: Buffer) => {
     if (!session.type(bytes)) process.stdin.pause();
   });
-  process.stdin.once("end", () => void setTimeout(session.end, ANSWER_MS));
+  process.stdin.once("end", () => {
+    quiet = setTimeout(session.end, QUIET_MS);
+    setTimeout(session.end, ANSWER_MS).unref();
+  });
   process.once("SIGINT", session.end).once("SIGTERM", session.end);
   const ended = await session.ended;
+  if (quiet !== null) clearTimeout(quiet);
   process.stdin.pause();
   return exitOfEnd(ended);
 }
