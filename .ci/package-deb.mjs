@@ -31,7 +31,7 @@ Maintainer: ${MAINTAINER}
 Installed-Size: ${files.reduce((sum, file) => sum + kib(file), 0)}
 Depends: nodejs (>= 20.19), libc6, libstdc++6, libgcc-s1, systemd (>= 252), udev, init-system-helpers, coreutils
 Recommends: openssh-client, ca-certificates, systemd-timesyncd | time-daemon
-Suggests: modemmanager, mosquitto
+Suggests: modemmanager, mosquitto, openssh-server
 Section: net
 Priority: optional
 Description: out-of-band controller for places without staff

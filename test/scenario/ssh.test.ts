@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
@@ -40,7 +41,7 @@ async function world(target: number) {
   const folder = temporaryFolder();
   const broker = await startMosquitto(folder, null);
   const url = `mqtt://127.0.0.1:${broker.port}`;
-  const yaml = `access: { forwards: ["127.0.0.1:${target}"] }\n`;
+  const yaml = `access: { forwards: ["127.0.0.1:${target}"] }\nconsoles:\n  router1: { port: { sim: router1 } }\n`;
   const site = await makeSite(join(folder, "site"), { link: `link: { brokers: [ "${url}" ] }`, yaml });
   const trust = async (...args: string[]) => {
     const { code, err } = await towpath(["trust", ...args, "--trust", site.trust]);
@@ -159,6 +160,44 @@ describe("towpath ssh", () => {
     expect((await fetch(beside.port)).toString()).toBe("");
     const viewer = await forward("vera", target.port, flagsOf("vera"));
     expect((await fetch(viewer.port)).toString()).toBe("");
+  });
+
+  it("types into a console, as the operator who logged in, and no longer than he is one", async () => {
+    const { trust, sign, flagsOf, records } = await world(9);
+    const ssh = spawn("node", [TOWPATH, "ssh", "one", "router1", ...flagsOf("alice")], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    let said = "";
+    for (const pipe of [ssh.stdout, ssh.stderr])
+      pipe.on("data", (bytes: Buffer) => {
+        said += bytes.toString("latin1");
+      });
+    const ended = new Promise<void>((resolve) => ssh.once("close", () => resolve()));
+    onTestFinished(async () => {
+      ssh.kill("SIGTERM");
+      await ended;
+    });
+    const opened = async () =>
+      (await records()).find(({ kind, service }) => kind === "stream" && service === "console");
+    await until(
+      async () => (await opened()) !== undefined,
+      60_000,
+      () => said,
+    );
+    expect(await opened()).toMatchObject({ by: "alice", console: "router1", mode: "type", via: "local" });
+    const before = said.length;
+    ssh.stdin.write("uptime\r");
+    await until(
+      () => /uptime/.test(said.slice(before)),
+      60_000,
+      () => said,
+    );
+    await trust("revoke", "alice");
+    await sign();
+    expect((await towpath(["trust", "push", "one", ...flagsOf("vera")])).code).toBe(0);
+    await ended;
+    const closed = (await records()).filter(({ kind, state }) => kind === "stream" && state === "closed");
+    expect(closed.map(({ how }) => how)).toEqual(["operator.revoked", "operator.revoked"]);
   });
 
   it("a revoked key loses its open session within a second of the trust's arrival", async () => {
