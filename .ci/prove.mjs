@@ -8,6 +8,7 @@ const STEPS = [
   ["fast tests", ["npx", "vitest", "run", "--project", "fast"]],
   ["seeded worlds", ["npx", "vitest", "run", "--project", "stories"]],
   ["5,000 seeds", ["node", "test/run.mjs", "./sim/main.ts", "--seeds", "5000"]],
+  ["the path beside the channel", ["node", "test/run.mjs", "./uplink/main.ts", "--short"]],
   ["scenarios", ["npx", "vitest", "run", "--project", "world"]],
 ];
 

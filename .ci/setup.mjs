@@ -23,6 +23,8 @@ const PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     mount: "mount",
     prlimit: "util-linux",
+    ip: "iproute2",
+    nft: "nftables",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",

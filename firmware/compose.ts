@@ -43,6 +43,7 @@ import { createSiteLink } from "./site-link.ts";
 import { StartRefused } from "./start-refused.ts";
 import { createTelemetry } from "./telemetry.ts";
 import { keepTrust, loadTrust, verifier } from "./trust-file.ts";
+import { openUplinks } from "./uplinks.ts";
 
 /** The only file that picks real edges: one site from its config, running. */
 
@@ -119,8 +120,14 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const lines = board?.lines ?? simulated?.board.lines ?? NO_LINES;
   const bank = createRelayBank(lines, config.board.energised, relays);
   const knownClock = () => site && clockNow(site.state(), monoMs());
+  const uplinks = openUplinks(config);
   const link = createSiteLink({
-    ...{ config, boot, start, emit },
+    ...{ config, boot, start },
+    ...(uplinks.paths && { paths: uplinks.paths }),
+    emit: (event) => {
+      if (event.type === "link-changed" && event.state === "down") uplinks.nudge();
+      emit(event);
+    },
     receive: (message) => site?.receive(message),
     shipper: () => shipper,
     datesHold: (dates) => datesHold(dates, knownClock(), floorOf(durable)),
@@ -176,6 +183,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const readClock = () => emit({ type: "clock-read", wallMs: Date.now(), trust: clockTrust() });
   readClock();
   const clockTimer = setInterval(readClock, CLOCK_EVERY_MS);
+  uplinks.start(emit);
   await link.start();
   const running = site;
   const machine = watchMachine({
@@ -197,6 +205,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     async stop() {
       clearInterval(clockTimer);
       machine.stop();
+      uplinks.stop();
       lte.stop();
       life.stop();
       reader.stop();

@@ -231,7 +231,6 @@ function yamlValue(text: string): unknown {
 /** Parts of the schema that a later version brings to life. Refused, because to ignore them would be to lie. */
 function notYet(raw: RawSite): Problem[] {
   const later: [where: string, present: boolean, what: string][] = [
-    ["uplinks", Object.keys(raw.uplinks ?? {}).length > 0, "uplinks and failover"],
     ["access.forwards", (raw.access?.forwards.length ?? 0) > 0, "forwards"],
     ["access.listeners", (raw.access?.listeners.length ?? 0) > 0, "network listeners"],
   ];

@@ -5,6 +5,7 @@ import type { Command, ReadArgs, Reply } from "./messages.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
 import type { Offer, TrustDocument } from "./trust.ts";
+import type { Round } from "./uplink.ts";
 
 /** Everything that can happen to a site, and everything it can do. Both are plain data. */
 
@@ -88,6 +89,9 @@ export type Event =
   | { type: "link-changed"; connection: Connection; state: "up" | "down"; detail: string }
   | { type: "range-read"; token: number; result: ReadResult }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
+  | { type: "uplink-probed"; uplink: "primary" | "lte"; round: Round }
+  /** The machine's rules for LTE were not as they were made; the text says what, and whether it was mended. */
+  | { type: "uplink-drifted"; detail: string }
   /** What LTE has cost so far, as it was counted. */
   | { type: "data-counted"; budget: Budget | null; account: Account }
   | { type: "fault-set"; token: number; ok: boolean; detail: string }

@@ -51,6 +51,8 @@ export type RecordBody =
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
   /** The budget of LTE: what is spent of it, in bytes, and what that means from now on. */
   | { kind: "budget"; level: GovernorLevel; used: number; of: number; per: "day" | "month" }
+  /** What is wrong with an uplink, or `ok`; and what was said before. */
+  | { kind: "uplink"; uplink: string; verdict: string; was: string; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }

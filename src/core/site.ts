@@ -26,6 +26,7 @@ import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
 import { AGREE_MS, advance } from "./sequence.ts";
 import { type SiteState, Turn } from "./state.ts";
 import { acceptTrust } from "./trust.ts";
+import { onUplinkDrifted, onUplinkProbed } from "./uplink.ts";
 import { birthView, revise, stateView } from "./view.ts";
 
 /** The decision of a site: one event in, the next state and what to do out. No clock, no I/O, no randomness. */
@@ -97,6 +98,10 @@ function route(turn: Turn, event: Event): void {
       return onRangeRead(turn, event);
     case "clock-read":
       return onClock(turn, event);
+    case "uplink-probed":
+      return onUplinkProbed(turn, event);
+    case "uplink-drifted":
+      return onUplinkDrifted(turn, event);
     case "data-counted":
       return onDataCounted(turn, event);
     case "fault-set":

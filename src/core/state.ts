@@ -16,6 +16,7 @@ import type { SitePlan } from "./plan.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
 import type { TrustDocument } from "./trust.ts";
+import type { UplinkTrack } from "./uplink.ts";
 
 /** The whole state of a site's decisions, and the small tools with which a step changes it. */
 
@@ -120,6 +121,7 @@ export interface SiteState {
   readonly mismatches: Readonly<Record<string, Mismatch>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
+  readonly uplinks: Readonly<Partial<Record<"primary" | "lte", UplinkTrack>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
@@ -170,6 +172,7 @@ export const EMPTY_STATE: SiteState = {
   mismatches: {},
   consoles: {},
   links: {},
+  uplinks: {},
   storage: { state: "ok", detail: "" },
   clock: null,
   budget: null,
