@@ -140,6 +140,27 @@ describe("who imports whom", () => {
     expect(users.map((file) => relative(ROOT, file))).toEqual([]);
   });
 
+  it("nobody asks the machine's resolver: names are asked by c-ares or by ourselves, over the path that they are for", () => {
+    const files = [...filesOf("src"), ...filesOf("firmware")];
+    const users = files.filter((file) => {
+      const text = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+      return /\blookup\b|getaddrinfo\(|\bfetch\(|from "node:https?"/.test(text);
+    });
+    expect(users.map((file) => relative(ROOT, file))).toEqual([]);
+    // Each of these is given an address, a socket's path, or a socket; whoever joins them has to think of it.
+    const dial = /import \{[^}]*\b(connect|createConnection|Socket)\b[^}]*\} from "node:(net|tls)"/;
+    const dialling = files.filter((file) => dial.test(readFileSync(file, "utf8").replace(/\btype Socket\b/g, "")));
+    expect(dialling.map((file) => relative(ROOT, file)).sort()).toEqual([
+      "src/link/local.ts",
+      "src/link/plain-path.ts",
+      "src/link/tls-connect.ts",
+      "src/operator/machine-path.ts",
+      "src/uplink/helper.ts",
+      "src/uplink/probes.ts",
+      "src/uplink/reach.ts",
+    ]);
+  });
+
   it("no import of the tree is a circle", () => {
     const files = [...filesOf("src"), ...filesOf("firmware")];
     const graph = new Map(

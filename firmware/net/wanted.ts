@@ -22,7 +22,7 @@ export function wantedRules(sources: readonly string[]): Rule[] {
 
 /** `ip rule add|del` takes these words. */
 export function ruleWords({ pref, from, to }: Rule): string[] {
-  const way = to === "table" ? ["lookup", String(LTE_TABLE)] : ["type", "unreachable"];
+  const way = to === "table" ? ["table", String(LTE_TABLE)] : ["type", "unreachable"];
   return ["pref", String(pref), "from", from, ...way];
 }
 

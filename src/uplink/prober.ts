@@ -30,7 +30,7 @@ const SUSPECT_MS = 1_000;
 const SUSPECT_ROUNDS = 20;
 /** What costs others something is asked rarely while all is well. */
 const WHOLE_EVERY_MS = 30_000;
-const LOOK_MS = 500;
+const LOOK_MS = 250;
 /** Any answer will do, so it need not exist. */
 const NO_BROKER_NAME = "example.com";
 

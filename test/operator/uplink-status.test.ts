@@ -13,7 +13,7 @@ describe("towpath uplink status", () => {
     const lines = statusLines({ links, uplinks: { primary, lte: { verdict: "ok", addresses: [] } } }, 100_000).join(
       "\n",
     );
-    expect(lines).toMatch(/l2 for \S+: the gateway 10\.0\.0\.1 does not answer/);
+    expect(lines).toMatch(/l2 for 1 min 0 s: the gateway 10\.0\.0\.1 does not answer/);
     expect(lines).toContain("power-cycling its router could help");
     expect(lines).toContain("10.0.0.2");
   });

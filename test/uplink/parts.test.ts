@@ -112,7 +112,7 @@ describe("the helper of root", () => {
 
   it("what has our source goes by the table, or nowhere", () => {
     expect(wantedRules(["198.18.0.77"]).map((rule) => ruleWords(rule).join(" "))).toEqual([
-      "pref 90 from 198.18.0.77 lookup 100",
+      "pref 90 from 198.18.0.77 table 100",
       "pref 91 from 198.18.0.77 type unreachable",
     ]);
   });
