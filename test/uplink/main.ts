@@ -250,4 +250,10 @@ function sum(outcomes: readonly { cell: Cell; outcome: Outcome }[]): number {
   return ok ? 0 : 1;
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => {
+    for (const child of children) child.kill("SIGKILL");
+    tearDown();
+    process.exit(130);
+  });
 process.exit(await main());
