@@ -47,7 +47,7 @@ export default defineConfig({
           name: "fast",
           include: [
             "test/*.test.ts",
-            "test/{core,site,protocol,config,journal,access,link,linux,power,contract,operator,console,firmware,collect,disk,audit}/**/*.test.ts",
+            "test/{core,site,protocol,config,journal,access,link,linux,uplink,power,contract,operator,console,firmware,collect,disk,audit}/**/*.test.ts",
           ],
           pool: "threads",
           isolate: false,

@@ -29,8 +29,8 @@ Version: ${version}
 Architecture: ${arch}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${files.reduce((sum, file) => sum + kib(file), 0)}
-Depends: nodejs (>= 20.19), libc6, libstdc++6, libgcc-s1, systemd (>= 252), udev, init-system-helpers, coreutils
-Recommends: openssh-client, ca-certificates, systemd-timesyncd | time-daemon
+Depends: nodejs (>= 20.19), libc6, libstdc++6, libgcc-s1, systemd (>= 252), udev, init-system-helpers, coreutils, iproute2
+Recommends: nftables, openssh-client, ca-certificates, systemd-timesyncd | time-daemon
 Suggests: modemmanager, mosquitto, openssh-server
 Section: net
 Priority: optional

@@ -9,6 +9,7 @@ const STEPS = [
   ["every branch of the power core", ["npm", "run", "--silent", "coverage"]],
   ["seeded worlds", ["npx", "vitest", "run", "--project", "stories"]],
   ["5,000 seeds", ["node", "test/run.mjs", "./sim/main.ts", "--seeds", "5000"]],
+  ["the path beside the channel", ["node", "test/run.mjs", "./uplink/main.ts", "--short"]],
   ["scenarios", ["node", ".ci/scenarios.mjs"]],
 ];
 

@@ -33,6 +33,8 @@ const PROGRAMS = {
     conserver: "conserver-server",
     console: "conserver-client",
     conmand: "conman",
+    ip: "iproute2",
+    nft: "nftables",
   },
   machine: {
     "qemu-system-x86_64": "qemu-system-x86",

@@ -45,6 +45,7 @@ import { createSiteLink } from "./site-link.ts";
 import { StartRefused } from "./start-refused.ts";
 import { createTelemetry } from "./telemetry.ts";
 import { keepTrust, loadTrust, verifier } from "./trust-file.ts";
+import { openUplinks } from "./uplinks.ts";
 
 /** The only file that picks real edges: one site from its config, running. */
 
@@ -123,10 +124,13 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const bank = createRelayBank(lines, config.board.energised, relays);
   const socket = socketOn(config.socket, log);
   const knownClock = () => site && clockNow(site.state(), monoMs());
+  const uplinks = openUplinks(config);
   const link = createSiteLink({
     ...{ config, boot, start, socket },
+    ...(uplinks.paths && { paths: uplinks.paths }),
     emit: (event) => {
       if (event.type === "link-changed" && event.state === "up") streams.reconnected(event.connection);
+      if (event.type === "link-changed" && event.state === "down") uplinks.nudge();
       emit(event);
     },
     receive: (message) => streams.took(message) || site?.receive(message),
@@ -206,6 +210,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const readClock = () => emit({ type: "clock-read", wallMs: Date.now(), trust: clockTrust() });
   readClock();
   const clockTimer = setInterval(readClock, CLOCK_EVERY_MS);
+  uplinks.start(emit);
   await link.start();
   access.start();
   const running = site;
@@ -228,6 +233,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
     async stop() {
       clearInterval(clockTimer);
       machine.stop();
+      uplinks.stop();
       lte.stop();
       life.stop();
       reader.stop();

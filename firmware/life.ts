@@ -1,7 +1,7 @@
-import { connect } from "node:net";
 import type { Event } from "../src/core/events.ts";
 import type { SitePlan } from "../src/core/plan.ts";
 import type { CaptureItem } from "../src/journal/store.ts";
+import { plainPath } from "../src/link/plain-path.ts";
 
 /**
  * Signs of life of the managed devices: a console that speaks, an address that answers. An answer is a connection that
@@ -62,20 +62,19 @@ function addressesOf(plan: SitePlan): string[] {
 /** Calls back once: whether somebody is there. */
 export function answers(address: string, done: (there: boolean) => void): void {
   const { host, port } = partsOf(address);
-  const socket = connect({ host, port });
-  const end = (there: boolean): void => {
-    clearTimeout(timer);
-    socket.removeAllListeners();
-    socket.on("error", () => undefined);
-    socket.destroy();
-    done(there);
-  };
-  const timer = setTimeout(end, ANSWER_MS, false);
-  socket.once("connect", () => end(true));
-  socket.once("error", (error: NodeJS.ErrnoException) => end(error.code === "ECONNREFUSED"));
+  plainPath()
+    .connect(host, port, AbortSignal.timeout(ANSWER_MS))
+    .then(
+      (socket) => {
+        socket.on("error", () => undefined);
+        socket.destroy();
+        done(true);
+      },
+      // Who refuses is there.
+      (error: Error) => done(error.message.includes("ECONNREFUSED")),
+    );
 }
 
-/** `host`, `host:port`, `[v6]:port`. */
 function partsOf(address: string): { host: string; port: number } {
   const found = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(address);
   return { host: found?.[1] ?? found?.[2] ?? address, port: Number(found?.[3] ?? DEFAULT_PORT) };

@@ -56,6 +56,14 @@ const VERBS: Record<string, { summary: string; load: () => Promise<{ command: Cl
     summary: "what is wrong with this machine as a site, and what to do",
     load: () => import("../firmware/cli-doctor.ts"),
   },
+  uplink: {
+    summary: "the ways a site has to us: what is wrong with them, since when, and what was before",
+    load: () => import("./operator/cli/uplink.ts"),
+  },
+  net: {
+    summary: "what keeps the LTE path apart on this machine: set up, and say what was not so",
+    load: () => import("../firmware/cli-net.ts"),
+  },
   start: { summary: "the demo: a whole site on this machine", load: () => import("../firmware/cli-start.ts") },
 };
 

@@ -29,7 +29,7 @@ const RULES: Record<string, Rule> = {
   console: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["serialport"], node: "all" },
   link: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["mqtt", "aedes"], node: "all" },
   access: { may: ["core", "protocol", "disk"], types: EDGES, node: "all" },
-  uplink: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["dbus-next"], node: "all" },
+  uplink: { may: ["core", "protocol", "disk", "linux"], types: EDGES, node: "all" },
   collect: { may: ["core", "protocol", "access", "link", "disk"], packages: ["zod"], node: "all" },
   // The journal and the site's recovery: a dead site's card is read with the operator's own command.
   operator: {
@@ -138,6 +138,29 @@ describe("who imports whom", () => {
       forbidden.test(readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "")),
     );
     expect(users.map((file) => relative(ROOT, file))).toEqual([]);
+  });
+
+  it("nobody asks the machine's resolver: names are asked by c-ares or by ourselves, over the path that they are for", () => {
+    const files = [...filesOf("src"), ...filesOf("firmware")];
+    const users = files.filter((file) => {
+      const text = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+      return /\blookup\b|getaddrinfo\(|\bfetch\(|from "node:https?"/.test(text);
+    });
+    expect(users.map((file) => relative(ROOT, file))).toEqual([]);
+    // Each of these is given an address, a socket's path, or a socket; whoever joins them has to think of it.
+    const dial = /import \{[^}]*\b(connect|createConnection|Socket)\b[^}]*\} from "node:(net|tls)"/;
+    const dialling = files.filter((file) => dial.test(readFileSync(file, "utf8").replace(/\btype Socket\b/g, "")));
+    expect(dialling.map((file) => relative(ROOT, file)).sort()).toEqual([
+      "src/access/shell.ts",
+      "src/link/local.ts",
+      "src/link/plain-path.ts",
+      "src/link/tls-connect.ts",
+      "src/operator/cli/terminal.ts",
+      "src/operator/machine-path.ts",
+      "src/uplink/helper.ts",
+      "src/uplink/probes.ts",
+      "src/uplink/reach.ts",
+    ]);
   });
 
   it("no import of the tree is a circle", () => {

@@ -102,17 +102,11 @@ export function checkConfig(text: string, surroundings: Surroundings): Checked {
     const board = findBoard(repaired.data.board, surroundings);
     return {
       ok: false,
-      problems: [
-        ...problems,
-        ...referenceProblems(repaired.data, board.board, surroundings),
-        ...board.problems,
-        ...notYet(repaired.data),
-      ],
+      problems: [...problems, ...referenceProblems(repaired.data, board.board, surroundings), ...board.problems],
     };
   }
   const board = findBoard(parsed.data.board, surroundings);
   const problems = [...mistyped, ...referenceProblems(parsed.data, board.board, surroundings), ...board.problems];
-  problems.push(...notYet(parsed.data));
   if (problems.length > 0 || board.board === null) return { ok: false, problems };
   return { ok: true, config: { ...build(parsed.data, board.board, surroundings), sha256: sha256Of(text) } };
 }
@@ -230,16 +224,6 @@ function findBoard(name: string, surroundings: Surroundings): { board: Board | n
 function yamlValue(text: string): unknown {
   const document = parseDocument(text);
   return document.errors.length > 0 ? null : resolved(document);
-}
-
-/** Parts of the schema that a later version brings to life. Refused, because to ignore them would be to lie. */
-function notYet(raw: RawSite): Problem[] {
-  const later: [where: string, present: boolean, what: string][] = [
-    ["uplinks", Object.keys(raw.uplinks ?? {}).length > 0, "uplinks and failover"],
-  ];
-  return later.flatMap(([where, present, what]) =>
-    present ? [{ where, what: `not yet: ${what}`, todo: "Take it out until a version that has it." }] : [],
-  );
 }
 
 function sha256Of(text: string): string {

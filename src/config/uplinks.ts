@@ -13,12 +13,36 @@ const modem = z
   .string()
   .regex(/^(auto|none|\d{15})$/, { message: 'write auto, none, or the IMEI in quotes: "490154203237518"' });
 
-const primary = z.strictObject({ interface: networkInterface });
+const address = z.union([z.ipv4(), z.ipv6()], { error: "an IP address" });
+/** Where something listens that is not ours and not the site's: `address:port`. */
+const anchor = z
+  .string()
+  .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}$/i, { message: "write 1.1.1.1:443 or [2606:4700::1]:443" });
+
+/** What is asked over the primary to find out what is wrong with it. Operators of these let everybody ask. */
+const probe = z.strictObject({
+  anchors: z.array(anchor).min(2).default(["1.1.1.1:443", "8.8.8.8:443"]),
+  /** A resolver that is not the site's own. */
+  resolver: address.default("9.9.9.9"),
+  /** Answers 204 and nothing else. */
+  page: z
+    .string()
+    .regex(/^http:\/\/[^/\s]+\/\S*$/, { message: "a page of plain http:// that answers 204" })
+    .default("http://connectivitycheck.gstatic.com/generate_204"),
+});
+
+const primary = z.strictObject({
+  interface: networkInterface,
+  resolvers: z.array(address).default([]),
+  probe: z.prefault(probe, {}),
+});
 
 const lte = z.strictObject({
   interface: networkInterface,
   modem: modem.default("auto"),
   budget: budget.optional(),
+  source: z.enum(["fixed", "bearer"]).default("fixed"),
+  resolvers: z.array(address).default([]),
   modemOutlet: name.optional(),
 });
 
@@ -26,6 +50,13 @@ export const uplinksSchema = z.strictObject({ primary: primary.optional(), lte: 
 
 export interface PrimaryUplink {
   readonly interface: string;
+  /** Instead of those that DHCP gave. */
+  readonly resolvers: readonly string[];
+  readonly probe: {
+    readonly anchors: readonly string[];
+    readonly resolver: string;
+    readonly page: string;
+  };
 }
 
 export interface LteUplink {
@@ -34,6 +65,13 @@ export interface LteUplink {
   readonly modem: string;
   /** What may be spent, both ways together; null: nobody counts against a limit. */
   readonly budget: { readonly bytes: number; readonly per: "day" | "month" } | null;
+  /**
+   * `fixed`: an address of ours that never changes, masqueraded by nftables. `bearer`: the carrier's, with rules that
+   * follow it, where nftables may not be touched.
+   */
+  readonly source: "fixed" | "bearer";
+  /** Asked before the public ones. */
+  readonly resolvers: readonly string[];
   /** Outlet that feeds the modem. */
   readonly modemOutlet: string | null;
 }
@@ -55,6 +93,8 @@ export function uplinksOf(raw: z.infer<typeof uplinksSchema> | undefined): Uplin
             interface: one.interface,
             modem: one.modem,
             budget: one.budget ?? null,
+            source: one.source,
+            resolvers: one.resolvers,
             modemOutlet: one.modemOutlet ?? null,
           },
   };

@@ -79,6 +79,10 @@ export const CODES = {
     "The card does not take records, so this may not be forgotten safely.",
     "Replace the card, or say `--without-record`.",
   ],
+  "uplink.drift": [
+    "Rules or routes that keep the LTE path apart were changed by another program.",
+    "They were put back if it says so; find what changed them (a VPN client, NetworkManager), else it does so again.",
+  ],
   "relay.failed": [
     "The line did not take the level it was given.",
     "Check board and wiring; it is not tried again by itself.",

@@ -7,6 +7,7 @@ import type { Span } from "./ranges.ts";
 import type { SessionEffect, SessionEvent } from "./sessions.ts";
 import type { StreamWho } from "./streams.ts";
 import type { Offer, TrustDocument, Verb } from "./trust.ts";
+import type { Round } from "./uplink.ts";
 
 /** Everything that can happen to a site, and everything it can do. Both are plain data. */
 
@@ -101,6 +102,9 @@ export type Event =
   /** `how`: a code, or `ended` where an end closed it. Bytes from and to who opened it. */
   | { type: "stream-closed"; id: string; how: string; bytesIn: number; bytesOut: number }
   | { type: "clock-read"; wallMs: number; trust: ClockTrust }
+  | { type: "uplink-probed"; uplink: "primary" | "lte"; round: Round }
+  /** The machine's rules for LTE were not as they were made; the text says what, and whether it was mended. */
+  | { type: "uplink-drifted"; detail: string }
   /** What LTE has cost so far, as it was counted. */
   | { type: "data-counted"; budget: Budget | null; account: Account }
   | { type: "fault-set"; token: number; ok: boolean; detail: string }

@@ -77,6 +77,8 @@ export type RecordBody =
   | { kind: "budget"; level: GovernorLevel; used: number; of: number; per: "day" | "month" }
   /** `id`: of the command that opened it. `key`: which one signed; what else is there, at its end. */
   | ({ kind: "stream"; id: string; by: string; key: string | null; via: string; service: string } & StreamRecord)
+  /** What is wrong with an uplink, or `ok`; and what was said before. */
+  | { kind: "uplink"; uplink: string; verdict: string; was: string; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }

@@ -31,6 +31,7 @@ import { type SiteState, Turn } from "./state.ts";
 import { onStreamClosed, onStreamOpen, onStreamOpened } from "./streams.ts";
 import { revised, tellChanges } from "./telling.ts";
 import { acceptTrust } from "./trust.ts";
+import { onUplinkDrifted, onUplinkProbed } from "./uplink.ts";
 import { birthView, stateView } from "./view.ts";
 
 /** The decision of a site: one event in, the next state and what to do out. No clock, no I/O, no randomness. */
@@ -117,6 +118,10 @@ function route(turn: Turn, event: Event): void {
       return onStreamClosed(turn, event);
     case "clock-read":
       return onClock(turn, event);
+    case "uplink-probed":
+      return onUplinkProbed(turn, event);
+    case "uplink-drifted":
+      return onUplinkDrifted(turn, event);
     case "data-counted":
       return onDataCounted(turn, event);
     case "fault-set":

@@ -20,6 +20,7 @@ import type { Sequence } from "./sequence.ts";
 import { NO_SESSIONS, type Sessions } from "./sessions.ts";
 import type { OpenStream } from "./streams.ts";
 import type { TrustDocument } from "./trust.ts";
+import type { UplinkTrack } from "./uplink.ts";
 
 /** The whole state of a site's decisions, and the small tools with which a step changes it. */
 
@@ -125,6 +126,7 @@ export interface SiteState {
   readonly consoles: Readonly<Record<string, ConsoleState>>;
   readonly sessions: Sessions;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
+  readonly uplinks: Readonly<Partial<Record<"primary" | "lte", UplinkTrack>>>;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
@@ -190,6 +192,7 @@ export const EMPTY_STATE: SiteState = {
   consoles: {},
   sessions: NO_SESSIONS,
   links: {},
+  uplinks: {},
   storage: { state: "ok", detail: "" },
   clock: null,
   budget: null,

@@ -1,150 +1,190 @@
+import type { Event } from "./events.ts";
+import type { SiteState, Turn } from "./state.ts";
+
+/** What is wrong with the primary, from rounds of probes, and since when. */
+
 /**
- * Why a way out does not work, from what probes of it brought: pure. The verdict decides whether power-cycling something
- * could help, so it is slow to change and says which layer it blames. Numbers: mwan3, Peplink and BGP route flap damping
- * (RFC 2439) as the field uses them.
+ * `link` no carrier · `l2` no address, or the gateway does not answer · `upstream` nothing behind the gateway does ·
+ * `dns` no names · `captive` a page stands between · `service` all is well but our own broker.
  */
+export type Cause = "link" | "l2" | "upstream" | "dns" | "captive" | "service";
 
-/** The lowest layer that does not work. */
-export type Blame =
-  /** No carrier: cable, switch, its power. */
-  | "link"
-  /** No address, or the gateway does not answer for its own: the router or its local side. */
-  | "l2"
-  /** The gateway is there, nothing behind it is. */
-  | "upstream"
-  /** Addresses answer, names do not. */
-  | "dns"
-  /** Somebody answers in the place of others: a portal that wants a login. */
-  | "captive"
-  /** All of it works but our broker. */
-  | "service";
-
-/** What one round of probes brought; null: not tried, or nothing to try it on. */
-export interface Probed {
-  readonly carrier: boolean | null;
-  readonly address: boolean | null;
-  /** The gateway's hardware address answered (ARP, neighbour discovery). */
-  readonly gateway: boolean | null;
-  /** Each by address, none of them the gateway. */
+/** What one round of probes found. Null: not asked, or nobody can know. */
+export interface Round {
+  readonly interface: string;
+  readonly carrier: boolean;
+  readonly addresses: readonly string[];
+  readonly gateway: { readonly address: string; readonly alive: boolean } | null;
   readonly anchors: readonly boolean[];
-  /** The resolver that the network gave us, and one that it did not. */
-  readonly dns: { readonly given: boolean | null; readonly other: boolean | null };
-  /** A page whose answer we know. */
-  readonly page: "right" | "wrong" | "silent" | null;
-  /** TLS with our own broker. */
-  readonly broker: boolean | null;
+  /** The site's own resolver, and one that is not the site's. */
+  readonly dns: { readonly own: boolean | null; readonly other: boolean | null };
+  readonly page: "ok" | "captive" | "silent" | null;
+  readonly broker: { readonly ok: boolean; readonly detail: string } | null;
 }
 
-export interface Uplink {
-  /** Null until enough was heard. */
-  readonly verdict: "up" | Blame | null;
+export interface Finding {
+  readonly cause: Cause;
+  readonly detail: string;
+}
+
+/** Null: nothing is wrong. The lowest layer that fails is the cause, but an answer from further away is a proof. */
+export function judge(round: Round): Finding | null {
+  if (!round.carrier) return { cause: "link", detail: `${round.interface}: no carrier, or no such interface` };
+  if (round.page === "captive") return { cause: "captive", detail: "a page of somebody else answers for the internet" };
+  const anchored = round.anchors.some((alive) => alive);
+  if (!anchored) return behindNothing(round);
+  if (round.dns.own === false) {
+    const other = round.dns.other === true ? "; another one answers" : round.dns.other === false ? ", nor another" : "";
+    return { cause: "dns", detail: `the site's resolver does not answer${other}` };
+  }
+  if (round.dns.own === null && round.dns.other === false) return { cause: "dns", detail: "no resolver answers" };
+  if (round.broker?.ok === false) return { cause: "service", detail: round.broker.detail };
+  return null;
+}
+
+function behindNothing({ addresses, gateway, interface: name, anchors }: Round): Finding {
+  if (addresses.length === 0) return { cause: "l2", detail: `${name} has no address: DHCP gave none` };
+  if (gateway === null) return { cause: "l2", detail: `${name} has no gateway: DHCP gave none` };
+  if (!gateway.alive) return { cause: "l2", detail: `the gateway ${gateway.address} does not answer on the wire` };
+  return { cause: "upstream", detail: `the gateway answers, and none of ${anchors.length} anchors behind it` };
+}
+
+/** Whether taking its power away for a moment could bring a router or modem back from this. */
+function cycleCouldHelp(verdict: Verdict): boolean {
+  return verdict === "link" || verdict === "l2" || verdict === "upstream";
+}
+
+export type Verdict = "unknown" | "ok" | Cause;
+
+export interface UplinkTrack {
+  readonly verdict: Verdict;
+  readonly detail: string;
   readonly sinceMs: number;
-  /** The last rounds, newest last: null was good. */
-  readonly rounds: readonly (Blame | null)[];
-  /** When the good rounds began that run now; null: the last one was bad. */
-  readonly goodSinceMs: number | null;
+  readonly addresses: readonly string[];
+  /** Newest last: whether each of the last rounds was good. */
+  readonly window: readonly boolean[];
+  readonly goodInRow: number;
+  readonly goodSinceMs: number;
+  /** What the last round said while another verdict stands; a second one of the kind makes it the verdict. */
+  readonly seen: Cause | null;
+  /** Of flapping, as of `penaltyAtMs`; halves with time. */
   readonly penalty: number;
   readonly penaltyAtMs: number;
-  /** Goes up and down too often to be used. */
-  readonly damped: boolean;
+  readonly heldSinceMs: number | null;
 }
 
 const WINDOW = 10;
-const DOWN_IN_A_ROW = 3;
-const DOWN_IN_WINDOW = 6;
-const HOLD_MS = 60_000;
-const HEALTHY_MS = 5_000;
-const SUSPECT_MS = 1_000;
-
-/** Route flap damping: so much for each fall, halved each quarter of an hour. */
+const DOWN_IN_ROW = 3;
+const DOWN_OF_WINDOW = 6;
+const UP_IN_ROW = 10;
+const UP_HOLD_MS = 60_000;
 const PENALTY = 1_000;
-const HALF_LIFE_MS = 15 * 60_000;
-const SUPPRESS = 3_000;
-const REUSE = 1_500;
-/** So that reuse is at most an hour away. */
-const MOST_PENALTY = REUSE * 2 ** 4;
+const HALF_LIFE_MS = 900_000;
+const HOLD_ABOVE = 3_000;
+const FREE_BELOW = 1_500;
+const HOLD_MAX_MS = 3_600_000;
 
-export const NEW_UPLINK: Uplink = {
-  verdict: null,
+export const NEW_TRACK: UplinkTrack = {
+  verdict: "unknown",
+  detail: "",
   sinceMs: 0,
-  rounds: [],
-  goodSinceMs: null,
+  addresses: [],
+  window: [],
+  goodInRow: 0,
+  goodSinceMs: 0,
+  seen: null,
   penalty: 0,
   penaltyAtMs: 0,
-  damped: false,
+  heldSinceMs: null,
 };
 
-/** The lowest layer that does not work, or null. */
-export function blame(round: Probed): Blame | null {
-  const { carrier, address, gateway, anchors, dns, page, broker } = round;
-  if (carrier === false) return "link";
-  if (address === false) return "l2";
-  // Before what lies behind it: a portal answers for everybody, and lets only some things through.
-  if (page === "wrong") return "captive";
-  const reached = anchors.some(Boolean) || page === "right" || broker === true;
-  // Something behind it answered: the gateway may be one that is silent.
-  if (gateway === false && !reached) return "l2";
-  if (!reached && anchors.length > 0) return "upstream";
-  if (dns.given === false) return "dns";
-  return broker === false ? "service" : null;
+export function penaltyAt(track: UplinkTrack, nowMs: number): number {
+  return track.penalty * 0.5 ** ((nowMs - track.penaltyAtMs) / HALF_LIFE_MS);
 }
 
-/** One round later. */
-export function stepUplink(uplink: Uplink, round: Probed, nowMs: number): Uplink {
-  const found = blame(round);
-  const rounds = [...uplink.rounds, found].slice(-WINDOW);
-  const goodSinceMs = found === null ? (uplink.goodSinceMs ?? nowMs) : null;
-  const heard = damped({ ...uplink, rounds, goodSinceMs }, nowMs);
-  const bad = rounds.filter((one) => one !== null);
-  const inARow = rounds.slice(-DOWN_IN_A_ROW);
-  const isDown = inARow.length === DOWN_IN_A_ROW && inARow.every((one) => one !== null);
-  if (isDown || bad.length >= DOWN_IN_WINDOW) return fallen(heard, found ?? bad.at(-1) ?? "service", nowMs);
-  return risen(heard, nowMs);
+/** Whether it flapped so often that it is not believed yet. */
+function held(track: UplinkTrack, nowMs: number): boolean {
+  if (track.heldSinceMs === null || nowMs - track.heldSinceMs >= HOLD_MAX_MS) return false;
+  return penaltyAt(track, nowMs) >= FREE_BELOW;
 }
 
-/** Which layer is blamed may change while it is down: the newest is told. */
-function fallen(uplink: Uplink, why: Blame, nowMs: number): Uplink {
-  if (uplink.verdict === why) return uplink;
-  if (uplink.verdict !== "up")
-    return { ...uplink, verdict: why, sinceMs: uplink.verdict === null ? nowMs : uplink.sinceMs };
-  const penalty = Math.min(MOST_PENALTY, uplink.penalty + PENALTY);
+export function takeRound(track: UplinkTrack, round: Round, nowMs: number): UplinkTrack {
+  const finding = judge(round);
+  const good = finding === null;
+  const next: UplinkTrack = {
+    ...track,
+    addresses: round.addresses,
+    window: [...track.window, good].slice(-WINDOW),
+    goodInRow: good ? track.goodInRow + 1 : 0,
+    goodSinceMs: good && track.goodInRow > 0 ? track.goodSinceMs : nowMs,
+  };
+  return good ? afterGood(next, nowMs) : afterBad(next, finding, nowMs);
+}
+
+function afterGood(track: UplinkTrack, nowMs: number): UplinkTrack {
+  const up: UplinkTrack = { ...track, verdict: "ok", detail: "", sinceMs: nowMs, seen: null, heldSinceMs: null };
+  if (track.verdict === "ok") return { ...track, seen: null };
+  if (track.verdict === "unknown") return up;
+  const proven = track.goodInRow >= UP_IN_ROW && nowMs - track.goodSinceMs >= UP_HOLD_MS;
+  return proven && !held(track, nowMs) ? up : { ...track, seen: null };
+}
+
+function afterBad(track: UplinkTrack, { cause, detail }: Finding, nowMs: number): UplinkTrack {
+  const isDown = track.verdict !== "ok" && track.verdict !== "unknown";
+  if (isDown) {
+    if (track.verdict === cause) return { ...track, seen: cause };
+    // While it stays down its reason may become clearer; one odd round is none.
+    return track.seen === cause ? { ...track, verdict: cause, detail, sinceMs: nowMs } : { ...track, seen: cause };
+  }
+  const inRow = track.window.slice(-DOWN_IN_ROW);
+  const down =
+    (inRow.length === DOWN_IN_ROW && inRow.every((good) => !good)) ||
+    track.window.filter((good) => !good).length >= DOWN_OF_WINDOW;
+  if (!down) return { ...track, seen: cause };
+  const penalty = penaltyAt(track, nowMs) + PENALTY;
+  const heldSinceMs = penalty > HOLD_ABOVE ? (track.heldSinceMs ?? nowMs) : track.heldSinceMs;
+  return { ...track, verdict: cause, detail, sinceMs: nowMs, seen: cause, penalty, penaltyAtMs: nowMs, heldSinceMs };
+}
+
+export function onUplinkProbed(turn: Turn, event: Extract<Event, { type: "uplink-probed" }>): void {
+  const { uplink, round } = event;
+  const before = turn.state.uplinks[uplink] ?? NEW_TRACK;
+  // Nothing is asked over LTE, it would cost: what its own device says, and its connection says the rest.
+  const after = uplink === "lte" ? { ...before, addresses: round.addresses } : takeRound(before, round, turn.nowMs);
+  turn.set({ uplinks: { ...turn.state.uplinks, [uplink]: after } });
+  if (after.verdict === before.verdict) return;
+  const { verdict, detail } = after;
+  turn.append([{ kind: "uplink", uplink, verdict, was: before.verdict, detail }], { sync: false });
+}
+
+/** A rule or route of the LTE path was not as it was made. */
+export function onUplinkDrifted(turn: Turn, event: Extract<Event, { type: "uplink-drifted" }>): void {
+  turn.append([{ kind: "config", code: "uplink.drift", detail: event.detail }], { sync: false });
+}
+
+/** `site/uplinks`: what people are shown. */
+export function uplinksItem(state: SiteState, nowMs: number): Record<string, unknown> {
+  const { primary, lte } = state.uplinks;
   return {
-    ...uplink,
-    verdict: why,
-    sinceMs: nowMs,
-    penalty,
-    penaltyAtMs: nowMs,
-    damped: uplink.damped || penalty > SUPPRESS,
+    ...(primary && {
+      primary: {
+        verdict: primary.verdict,
+        sinceMs: primary.sinceMs,
+        detail: primary.detail,
+        addresses: primary.addresses,
+        powerCycleCouldHelp: cycleCouldHelp(primary.verdict),
+        works: primary.goodInRow > 0,
+        flapping: held(primary, nowMs),
+      },
+    }),
+    ...(lte && { lte: { ...lteVerdict(state), addresses: lte.addresses } }),
   };
 }
 
-/** The first verdict needs no hold: nothing was down before. */
-function risen(uplink: Uplink, nowMs: number): Uplink {
-  const { verdict, goodSinceMs, rounds } = uplink;
-  if (verdict === "up" || goodSinceMs === null) return uplink;
-  const allGood = (count: number) => rounds.length >= count && rounds.slice(-count).every((one) => one === null);
-  const first = verdict === null && allGood(DOWN_IN_A_ROW);
-  const held = allGood(WINDOW) && nowMs - goodSinceMs >= HOLD_MS;
-  return first || held ? { ...uplink, verdict: "up", sinceMs: nowMs } : uplink;
-}
-
-function damped(uplink: Uplink, nowMs: number): Uplink {
-  const penalty = uplink.penalty * 2 ** (-(nowMs - uplink.penaltyAtMs) / HALF_LIFE_MS);
-  return { ...uplink, penalty, penaltyAtMs: nowMs, damped: uplink.damped && penalty >= REUSE };
-}
-
-/** How long until the next round: soon where something is amiss and not yet told. */
-export function probeInMs({ verdict, rounds }: Uplink): number {
-  const amiss = rounds.at(-1) !== null && (verdict === "up" || verdict === null);
-  return amiss ? SUSPECT_MS : HEALTHY_MS;
-}
-
-/** Whether bulk may go over it. */
-export function usable({ verdict, damped }: Uplink): boolean {
-  return verdict === "up" && !damped;
-}
-
-/** Whether switching the power of something at the site could mend it. */
-export function cyclingCouldHelp(verdict: Uplink["verdict"]): boolean {
-  return verdict === "link" || verdict === "l2" || verdict === "upstream";
+function lteVerdict({ links, uplinks }: SiteState): { verdict: Verdict; sinceMs: number | null; detail: string } {
+  const link = links.lte;
+  const { sinceMs = null, detail = "" } = link ?? {};
+  if (link?.state === "up") return { verdict: "ok", sinceMs, detail };
+  if (uplinks.lte?.addresses.length === 0) return { verdict: "l2", sinceMs, detail: "no address from the carrier" };
+  return { verdict: link === undefined ? "unknown" : "service", sinceMs, detail };
 }

@@ -6,6 +6,7 @@ import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
 import { sessionsView } from "./sessions.ts";
 import type { SiteState } from "./state.ts";
+import { uplinksItem } from "./uplink.ts";
 
 /** The small state of a site as others see it: `up/state`, `up/birth` and the answer to `status`. */
 
@@ -62,6 +63,7 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   all["site/storage"] = { ...state.storage };
   all["site/trust"] = { epoch: state.trust?.epoch ?? null, sha256: state.trust?.sha256 ?? null };
   all["site/links"] = { ...state.links };
+  if (Object.keys(state.uplinks).length > 0) all["site/uplinks"] = uplinksItem(state, nowMs);
   if (state.budget !== null) all["site/budget"] = budgetItem(state.budget);
   all["site/machine"] = { findings: state.machine };
   all["site/receivers"] = Object.fromEntries(state.receivers.map(({ name, by, via }) => [name, { by, via }]));

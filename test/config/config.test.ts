@@ -90,14 +90,6 @@ controller: { path: [zz] }
     expect(said(`${HEAD}site: two\n`)).toMatch(/line 5: .*unique/);
   });
 
-  it("what a later version brings is refused, not ignored", () => {
-    const text = `${HEAD}uplinks: { lte: { interface: wwan0 } }\naccess: { listeners: [ { console: c1, raw: "127.0.0.1:4001" } ] }\noutlets:\n  a1: { relay: 1, contact: nc }\nconsoles:\n  c1: { port: { path: /dev/a } }\n`;
-    const checked = check(text);
-    expect(checked.ok).toBe(false);
-    expect(!checked.ok && checked.problems.every(({ what }) => what.startsWith("not yet"))).toBe(true);
-    expect(places(text)).toEqual(["uplinks"]);
-  });
-
   it("a modem, a budget or a listener that cannot be is told with its place", () => {
     const wrong = `${HEAD}uplinks:
   lte: { interface: wwan0, modem: 490154203237518, budget: 100MB, modemOutlet: a9 }

@@ -1,176 +1,125 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type Blame,
-  blame,
-  cyclingCouldHelp,
-  NEW_UPLINK,
-  type Probed,
-  probeInMs,
-  stepUplink,
-  type Uplink,
-  usable,
-} from "../../src/core/uplink.ts";
+import { judge, NEW_TRACK, penaltyAt, type Round, takeRound, type UplinkTrack } from "../../src/core/uplink.ts";
 
-const GOOD: Probed = {
+const WELL: Round = {
+  interface: "eth0",
   carrier: true,
-  address: true,
-  gateway: true,
+  addresses: ["10.0.0.2"],
+  gateway: { address: "10.0.0.1", alive: true },
   anchors: [true, true],
-  dns: { given: true, other: true },
-  page: "right",
-  broker: true,
+  dns: { own: true, other: true },
+  page: "ok",
+  broker: { ok: true, detail: "" },
 };
-const DARK = { anchors: [false, false], dns: { given: false, other: false }, page: "silent", broker: false } as const;
+const DARK: Round = {
+  ...WELL,
+  anchors: [false, false],
+  dns: { own: false, other: false },
+  page: "silent",
+  broker: null,
+};
 
-describe("why an uplink does not work", () => {
-  it.each<[string, Partial<Probed>, Blame | null]>([
-    ["all is well", {}, null],
-    ["the cable is out", { ...DARK, carrier: false, gateway: false, address: false }, "link"],
-    ["the router is hung and answers for nothing", { ...DARK, gateway: false }, "l2"],
-    ["no address was given", { ...DARK, address: false, gateway: null }, "l2"],
-    ["the router answers, the provider is gone", DARK, "upstream"],
-    ["one anchor is gone, the other is not", { anchors: [true, false] }, null],
-    ["the router does not answer ARP and forwards all the same", { gateway: false }, null],
-    ["addresses work, the router's resolver is dead", { dns: { given: false, other: true } }, "dns"],
-    ["no name works", { dns: { given: false, other: false }, page: "silent", broker: false }, "dns"],
-    ["a login page answers for everybody", { page: "wrong", broker: false }, "captive"],
-    ["a portal lets nothing else through", { ...DARK, page: "wrong" }, "captive"],
-    ["only the broker does not answer", { broker: false }, "service"],
-    [
-      "nothing but the carrier can be told",
-      { gateway: null, anchors: [], dns: { given: null, other: null }, page: null, broker: null },
-      null,
-    ],
-  ])("%s", (_what, change, expected) => {
-    expect(blame({ ...GOOD, ...change })).toBe(expected);
-  });
-
-  it("power-cycling is offered only where it could help", () => {
-    const could = (["link", "l2", "upstream", "dns", "captive", "service", "up", null] as const).filter(
-      cyclingCouldHelp,
-    );
-    expect(could).toEqual(["link", "l2", "upstream"]);
-  });
+const rounds = fc.record<Round>({
+  interface: fc.constant("eth0"),
+  carrier: fc.boolean(),
+  addresses: fc.constantFrom([], ["10.0.0.2"]),
+  gateway: fc.option(fc.record({ address: fc.constant("10.0.0.1"), alive: fc.boolean() })),
+  anchors: fc.array(fc.boolean(), { minLength: 2, maxLength: 4 }),
+  dns: fc.record({ own: fc.option(fc.boolean()), other: fc.option(fc.boolean()) }),
+  page: fc.option(fc.constantFrom("ok" as const, "captive" as const, "silent" as const)),
+  broker: fc.option(fc.record({ ok: fc.boolean(), detail: fc.constant("x") })),
 });
 
-/** Rounds as they would be made: each when the one before asked for it. */
-class Watch {
-  uplink: Uplink = NEW_UPLINK;
-  nowMs = 1_000;
-  readonly verdicts: [Uplink["verdict"], number][] = [];
-
-  round(change: Partial<Probed> = {}): void {
-    this.nowMs += probeInMs(this.uplink);
-    const before = this.uplink.verdict;
-    this.uplink = stepUplink(this.uplink, { ...GOOD, ...change }, this.nowMs);
-    if (this.uplink.verdict !== before) this.verdicts.push([this.uplink.verdict, this.nowMs]);
+/** Rounds as they come: each good one 5 s after the one before, each bad one 1 s. */
+function replay(
+  all: readonly Round[],
+  from: UplinkTrack = NEW_TRACK,
+  startMs = 0,
+): { track: UplinkTrack; nowMs: number } {
+  let [track, nowMs] = [from, startMs];
+  for (const round of all) {
+    nowMs += judge(round) === null ? 5_000 : 1_000;
+    track = takeRound(track, round, nowMs);
   }
-
-  rounds(count: number, change: Partial<Probed> = {}): this {
-    for (let index = 0; index < count; index++) this.round(change);
-    return this;
-  }
-
-  until(verdict: Uplink["verdict"], change: Partial<Probed> = {}): number {
-    const fromMs = this.nowMs;
-    for (let index = 0; index < 500 && this.uplink.verdict !== verdict; index++) this.round(change);
-    expect(this.uplink.verdict).toBe(verdict);
-    return this.nowMs - fromMs;
-  }
+  return { track, nowMs };
 }
 
-describe("the verdict of an uplink", () => {
-  it("falls within seven seconds of the first bad round's wait, and rises after a minute of good ones", () => {
-    const watch = new Watch();
-    watch.until("up");
-    expect(watch.until("upstream", DARK)).toBeLessThanOrEqual(7_000);
-    const back = watch.until("up");
-    expect(back).toBeGreaterThanOrEqual(60_000);
-    expect(back).toBeLessThanOrEqual(70_000);
+const times = (count: number, round: Round): Round[] => Array.from({ length: count }, () => round);
+
+describe("why the primary is down", () => {
+  it("each layer has its word", () => {
+    const cause = (change: Partial<Round>) => judge({ ...DARK, ...change })?.cause;
+    expect(cause({ carrier: false })).toBe("link");
+    expect(cause({ addresses: [] })).toBe("l2");
+    expect(cause({ gateway: null })).toBe("l2");
+    expect(cause({ gateway: { address: "10.0.0.1", alive: false } })).toBe("l2");
+    expect(cause({})).toBe("upstream");
+    expect(cause({ page: "captive" })).toBe("captive");
+    expect(judge({ ...WELL, dns: { own: false, other: true } })?.cause).toBe("dns");
+    expect(judge({ ...WELL, broker: { ok: false, detail: "refused" } })?.cause).toBe("service");
+    expect(judge(WELL)).toBeNull();
   });
 
-  it("does not fall for one lost packet, nor for two", () => {
-    const watch = new Watch();
-    watch.until("up");
-    for (let index = 0; index < 20; index++) watch.rounds(2, DARK).rounds(8);
-    expect(watch.verdicts).toHaveLength(1);
+  it("a public resolver that a firewall keeps away is no fault while the site's own answers", () => {
+    expect(judge({ ...WELL, dns: { own: true, other: false } })).toBeNull();
   });
 
-  it("falls where every other round is lost", () => {
-    const watch = new Watch();
-    watch.until("up");
-    for (let index = 0; index < 8; index++) watch.rounds(2, DARK).rounds(1);
-    expect(watch.uplink.verdict).toBe("upstream");
-  });
-
-  it("tells another layer when the trouble moves, and since when it is down stays", () => {
-    const watch = new Watch();
-    watch.until("up");
-    watch.until("upstream", DARK);
-    const { sinceMs } = watch.uplink;
-    watch.rounds(1, { ...DARK, gateway: false });
-    expect(watch.uplink).toMatchObject({ verdict: "l2", sinceMs });
-  });
-
-  it("one that flaps is not used until it has been quiet, at most an hour", () => {
-    const watch = new Watch();
-    watch.until("up");
-    for (let index = 0; index < 8; index++) {
-      watch.until("upstream", DARK);
-      watch.until("up");
-    }
-    expect(watch.uplink).toMatchObject({ verdict: "up", damped: true });
-    expect(usable(watch.uplink)).toBe(false);
-    const fromMs = watch.nowMs;
-    while (!usable(watch.uplink) && watch.nowMs - fromMs < 7_200_000) watch.round();
-    expect(watch.nowMs - fromMs).toBeGreaterThan(10 * 60_000);
-    expect(watch.nowMs - fromMs).toBeLessThanOrEqual(3_605_000);
-  });
-
-  const bools = fc.constantFrom(true, false, null);
-  const probed: fc.Arbitrary<Probed> = fc.record({
-    carrier: bools,
-    address: bools,
-    gateway: bools,
-    anchors: fc.array(fc.boolean(), { maxLength: 3 }),
-    dns: fc.record({ given: bools, other: bools }),
-    page: fc.constantFrom("right" as const, "wrong" as const, "silent" as const, null),
-    broker: bools,
-  });
-
-  it("whatever comes: up only on good rounds, down only on bad ones, and never asked for without end", () => {
+  it("never blames the wire while an anchor behind it answers", () => {
     fc.assert(
-      fc.property(fc.array(probed, { maxLength: 200 }), (rounds) => {
-        let uplink = NEW_UPLINK;
-        let nowMs = 0;
-        for (const round of rounds) {
-          const before = uplink;
-          nowMs += probeInMs(uplink);
-          uplink = stepUplink(uplink, round, nowMs);
-          expect(uplink.rounds.length).toBeLessThanOrEqual(10);
-          expect([1_000, 5_000]).toContain(probeInMs(uplink));
-          expect(uplink.penalty).toBeLessThanOrEqual(24_000);
-          if (uplink.verdict === before.verdict) continue;
-          if (uplink.verdict === "up") expect(uplink.rounds.slice(-3)).toEqual([null, null, null]);
-          else expect(uplink.rounds.filter((one) => one !== null).length).toBeGreaterThanOrEqual(3);
-        }
+      fc.property(rounds, (round) => {
+        const cause = judge(round)?.cause;
+        if (round.carrier && round.anchors.some(Boolean)) expect(["l2", "upstream", "link"]).not.toContain(cause);
+        if (!round.carrier) expect(cause).toBe("link");
       }),
     );
   });
 
-  it("the same rounds give the same verdict once the trouble lasts, whatever was before", () => {
+  it("is down after three bad rounds in a row, or six of ten, and not before", () => {
+    const well = replay(times(10, WELL)).track;
+    expect(well.verdict).toBe("ok");
+    expect(replay(times(2, DARK), well).track.verdict).toBe("ok");
+    expect(replay(times(3, DARK), well).track.verdict).toBe("upstream");
+    const limping = [DARK, DARK, WELL];
+    expect(replay([...limping, ...limping, DARK], well).track.verdict).toBe("ok");
+    expect(replay([...limping, ...limping, DARK, DARK], well).track.verdict).toBe("upstream");
+  });
+
+  it("is up again after ten good rounds that took a minute, not sooner", () => {
+    const down = replay([...times(10, WELL), ...times(3, DARK)]);
+    const nearly = replay(times(10, WELL), down.track, down.nowMs);
+    expect(nearly.track.verdict).toBe("upstream");
+    expect(replay(times(4, WELL), nearly.track, nearly.nowMs).track.verdict).toBe("ok");
+    const broken = replay([...times(9, WELL), DARK, ...times(9, WELL)], down.track, down.nowMs);
+    expect(broken.track.verdict).toBe("upstream");
+  });
+
+  it("a reason that becomes clearer replaces the first one, an odd round does not", () => {
+    const down = replay([WELL, ...times(3, DARK)]).track;
+    const gone = { ...DARK, gateway: { address: "10.0.0.1", alive: false } };
+    expect(replay([gone], down).track.verdict).toBe("upstream");
+    expect(replay([gone, gone], down).track.verdict).toBe("l2");
+  });
+
+  it("what flaps is held back, and believed again within the hour", () => {
+    let state = replay(times(1, WELL));
+    for (let turn = 0; turn < 4; turn++) {
+      state = replay(times(3, DARK), state.track, state.nowMs);
+      state = replay(times(14, WELL), state.track, state.nowMs);
+    }
+    expect(state.track.verdict).toBe("upstream");
+    expect(penaltyAt(state.track, state.nowMs)).toBeGreaterThan(1_500);
+    const hour = replay(times(720, WELL), state.track, state.nowMs);
+    expect(hour.track.verdict).toBe("ok");
+  });
+
+  it("whatever comes, it says no other than what a round said, and its memory stays small", () => {
     fc.assert(
-      fc.property(fc.array(probed, { maxLength: 40 }), probed, (before, lasting) => {
-        let uplink = NEW_UPLINK;
-        let nowMs = 0;
-        const step = (round: Probed) => {
-          nowMs += probeInMs(uplink);
-          uplink = stepUplink(uplink, round, nowMs);
-        };
-        for (const round of before) step(round);
-        for (let index = 0; index < 30; index++) step(lasting);
-        expect(uplink.verdict).toBe(blame(lasting) ?? "up");
+      fc.property(fc.array(rounds, { maxLength: 60 }), (all) => {
+        const { track } = replay(all);
+        const said = new Set<string>(["unknown", "ok", ...all.map((round) => judge(round)?.cause ?? "ok")]);
+        expect(said.has(track.verdict)).toBe(true);
+        expect(track.window.length).toBeLessThanOrEqual(10);
       }),
     );
   });

@@ -128,7 +128,11 @@ describe("removing", () => {
     const one = await system();
     const { out } = await one.script("prerm", "remove");
     expect(out).toContain("NC contacts close, NO contacts open");
-    expect(one.calls()).toEqual(["systemctl stop towpath.service", "systemctl clean --what=fdstore towpath.service"]);
+    expect(one.calls()).toEqual([
+      "systemctl stop towpath.service",
+      "systemctl stop towpath-net.socket towpath-net.service",
+      "systemctl clean --what=fdstore towpath.service",
+    ]);
   });
 
   it("keeps config and records; a purge says so and deletes them", async () => {
