@@ -33,6 +33,7 @@ import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
+import { NO_HELPER, openModem } from "./modem.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
@@ -150,8 +151,19 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const capture: Capture = captureOf({
     ...{ config, simulated, journal, shipper, durable, store, sweeper, locator, boot, life, emit },
   });
+  const modem = openModem({ config, simulated, privileged: NO_HELPER, emit });
   site = createSite({
-    edges: edgesOf({ config, journal, bank, link, reader: watching(reader, capture), shipper, simulated, emit }),
+    edges: edgesOf({
+      config,
+      journal,
+      bank,
+      link,
+      reader: watching(reader, capture),
+      shipper,
+      modem: modem.edge,
+      simulated,
+      emit,
+    }),
     clock: systemClock(),
     keys,
     entropy: () => randomBytes(16).toString("hex"),
@@ -174,6 +186,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   });
   keepTrust(config, trust, site);
   capture.start();
+  modem.start();
   letGo(store, log);
   if (simulated !== null) senseInputs(config, simulated, emit);
   board?.senseInputs((input, present) => emit({ type: "input-sensed", input, present }));
@@ -201,6 +214,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       clearInterval(clockTimer);
       machine.stop();
       life.stop();
+      modem.stop();
       reader.stop();
       shipper.stop();
       await capture.stop();

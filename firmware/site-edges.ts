@@ -18,11 +18,12 @@ interface Parts {
   readonly link: Link;
   readonly reader: Edges["reader"];
   readonly shipper: Shipper;
+  readonly modem: Edges["modem"];
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
 
-export function edgesOf({ config, journal, bank, link, reader, shipper, simulated, emit }: Parts): Edges {
+export function edgesOf({ config, journal, bank, link, reader, shipper, modem, simulated, emit }: Parts): Edges {
   return {
     journal: {
       perform({ records, durable, sync, token }) {
@@ -56,6 +57,7 @@ export function edgesOf({ config, journal, bank, link, reader, shipper, simulate
     },
     reader,
     shipper,
+    modem,
     faults: simulated && {
       perform({ token, subject, fault }) {
         const refused = simulated.fault(subject, fault);

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 /** Who may import whom (design, section 3; `src/README.md`). Each rule also fails when its folder is empty. */
 
 const ROOT = join(import.meta.dirname, "..");
-const EDGES = ["journal", "power", "console", "link", "access"];
+const EDGES = ["journal", "power", "console", "uplink", "link", "access"];
 
 interface Rule {
   /** Folders of `src` whose values and types may be imported. */
@@ -29,6 +29,7 @@ const RULES: Record<string, Rule> = {
   console: { may: ["core", "protocol", "disk", "linux"], types: EDGES, packages: ["serialport"], node: "all" },
   link: { may: ["core", "protocol", "disk"], types: EDGES, packages: ["mqtt", "aedes"], node: "all" },
   access: { may: ["core", "protocol", "disk"], types: EDGES, node: "all" },
+  uplink: { may: ["core", "protocol", "disk", "linux"], types: EDGES, node: "all" },
   collect: { may: ["core", "protocol", "access", "link", "disk"], packages: ["zod"], node: "all" },
   // The journal and the site's recovery: a dead site's card is read with the operator's own command.
   operator: {

@@ -20,6 +20,7 @@ const lte = z.strictObject({
   modem: modem.default("auto"),
   budget: budget.optional(),
   modemOutlet: name.optional(),
+  profiles: z.array(z.string().min(1).max(100)).max(8).default([]),
 });
 
 export const uplinksSchema = z.strictObject({ primary: primary.optional(), lte: lte.optional() });
@@ -34,6 +35,8 @@ export interface LteUplink {
   readonly modem: string;
   /** What may be spent, both ways together; null: nobody counts against a limit. */
   readonly budget: { readonly bytes: number; readonly per: "day" | "month" } | null;
+  /** NetworkManager's connections that may be used, by name, in turn; none: whichever it takes by itself. */
+  readonly profiles: readonly string[];
   /** Outlet that feeds the modem. */
   readonly modemOutlet: string | null;
 }
@@ -55,6 +58,7 @@ export function uplinksOf(raw: z.infer<typeof uplinksSchema> | undefined): Uplin
             interface: one.interface,
             modem: one.modem,
             budget: one.budget ?? null,
+            profiles: one.profiles,
             modemOutlet: one.modemOutlet ?? null,
           },
   };

@@ -1,6 +1,8 @@
 import type { Code } from "./codes.ts";
+import type { LadderStep } from "./ladder.ts";
 import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply } from "./messages.ts";
+import type { ModemReport } from "./modem.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
 import type { Offer, TrustDocument } from "./trust.ts";
@@ -77,6 +79,16 @@ export type Event =
       reason: string;
       forMs?: number | undefined;
     }
+  /** The modem as its driver sees it: at each change, and with each measure of its signal. */
+  | { type: "modem-told"; report: ModemReport }
+  /** How a step went. `refused`: it was not begun. */
+  | {
+      type: "modem-stepped";
+      token: number;
+      step: LadderStep;
+      result: "done" | "failed" | "refused";
+      detail: string;
+    }
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
   | ({ type: "console-line"; console: string } & ConsoleLine)
@@ -135,6 +147,8 @@ export type Effect =
   | { type: "watch"; via: Connection; console: string; untilMs: number }
   /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
   | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
+  /** Answered by `modem-stepped`. `power` is none of these: it is an order to an outlet. */
+  | { type: "modem-step"; token: number; step: LadderStep }
   | { type: "set-fault"; token: number; subject: string; fault: string }
   | { type: "publish"; topic: "state" | "birth"; to: Connection | "all"; body: Readonly<Record<string, unknown>> }
   | { type: "publish-events"; records: readonly LedgerRecord[] }

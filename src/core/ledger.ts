@@ -1,3 +1,4 @@
+import { afterStep, type LadderStep } from "./ladder.ts";
 import type { Durability, Failure, Override, Reply, Verdict } from "./messages.ts";
 import type { Switch } from "./plan.ts";
 
@@ -49,6 +50,19 @@ export type RecordBody =
   | { kind: "stop"; start: number; heads: Readonly<Record<string, number>>; towards: "reboot" | "other" }
   | { kind: "link"; connection: string; state: "up" | "down"; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
+  /** What stands between the modem and a working link, once it has for a while; `none`: nothing. */
+  | { kind: "modem"; trouble: string; detail: string }
+  /** A step of the modem's ladder: it begins, and how it went. `rest`: none is left for a while. */
+  | {
+      kind: "modem-step";
+      step: LadderStep | "rest";
+      trouble: string;
+      result: "begun" | "done" | "failed" | "refused";
+      detail: string;
+    }
+  /** The link has worked for long enough after that step: the ladder is at its foot again. */
+  | { kind: "modem-well"; after: LadderStep | "rest" }
+  | { kind: "modem-signal"; state: "raised" | "cleared"; detail: string }
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }
   | { kind: "alarm"; code: string; outlet: string; state: "raised" | "cleared"; detail: string }
@@ -124,6 +138,8 @@ export interface Durable {
   readonly trust: { readonly epoch: number; readonly sha256: string } | null;
   /** What the wall clock said at some mono of a boot; the last one of each of the last boots. */
   readonly clocks: readonly ClockMap[];
+  /** How far the modem's ladder was climbed; absent while it stands at its foot and never was. */
+  readonly modem?: ModemMemory;
   /** When actors of the config acted, mono of this boot. */
   readonly actors?: Readonly<Record<string, readonly number[]>>;
   /** The boot for which `powerRestore` was last decided. */
@@ -131,6 +147,24 @@ export interface Durable {
   /** How the life before ended; absent where it did not end on purpose. */
   readonly stopped?: "reboot" | "other" | undefined;
 }
+
+export interface ModemMemory {
+  /** Of the next step. */
+  readonly rung: number;
+  /** Since the link last worked. */
+  readonly rounds: number;
+  readonly reboots: number;
+  readonly last: LadderStep | "rest" | null;
+  /** Mono of this boot. */
+  readonly lastMs: number | null;
+  /** When the Pi was last restarted for it. */
+  readonly rebootMs?: number | null;
+  /** The last step was not taken at all. */
+  readonly refused?: boolean;
+  readonly counts: Readonly<Partial<Record<LadderStep, number>>>;
+}
+
+export const EMPTY_MODEM: ModemMemory = { rung: 0, rounds: 0, reboots: 0, last: null, lastMs: null, counts: {} };
 
 export interface ClockMap {
   readonly boot: number;
@@ -192,6 +226,14 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
       const others = durable.clocks.filter((one) => one.boot !== boot);
       return { ...durable, clocks: [...others, { boot, mono, wall, trust }].slice(-CLOCKS_KEPT) };
     }
+    case "modem-step": {
+      const modem = afterStep(durable.modem ?? EMPTY_MODEM, record.step, record.result, record.mono);
+      return { ...durable, modem };
+    }
+    case "modem-well": {
+      const { counts, rebootMs = null } = durable.modem ?? EMPTY_MODEM;
+      return { ...durable, modem: { ...EMPTY_MODEM, counts, rebootMs } };
+    }
     case "restored":
       return { ...durable, restoredBoot: record.boot };
     case "intent":
@@ -241,7 +283,20 @@ function rebase(durable: Durable, boot: number, nowMs: number): Durable {
   const actors = Object.fromEntries(
     Object.entries(durable.actors ?? {}).map(([name, acts]) => [name, acts.map(() => nowMs)]),
   );
-  return { ...durable, boot, outlets, actors, unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })) };
+  const modem = durable.modem && {
+    ...durable.modem,
+    lastMs: now(durable.modem.lastMs),
+    rebootMs: now(durable.modem.rebootMs ?? null),
+  };
+  const ladder = modem === undefined ? {} : { modem };
+  return {
+    ...durable,
+    ...ladder,
+    boot,
+    outlets,
+    actors,
+    unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })),
+  };
 }
 
 /** Edges of a command that did not end may have gone unrecorded: each counts as just driven. */

@@ -18,6 +18,7 @@ import { drivenPower, observedPower } from "./facts.ts";
 import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
+import { modemWakes, onModemStepped, onModemTold, tendModem } from "./modem.ts";
 import { checkDeadlines, onOperate, onSelect, reject, settleRecording } from "./power.ts";
 import { restorePower } from "./restore.ts";
 import { onRelayDriven, recoverOwed, runSequences } from "./running.ts";
@@ -37,6 +38,7 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
+  tendModem(turn);
   // A gap changes nothing that is published, and a flood brings thousands of them.
   if (event.type !== "console-gap") publishChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
@@ -69,6 +71,10 @@ function route(turn: Turn, event: Event): void {
       return onInput(turn, event.input, event.present);
     case "life-sensed":
       return turn.set({ heard: { ...turn.state.heard, [event.source]: turn.nowMs } });
+    case "modem-told":
+      return onModemTold(turn, event);
+    case "modem-stepped":
+      return onModemStepped(turn, event);
     case "actor-ordered":
       return onActorOrdered(turn, event);
     case "trust-stored":
@@ -270,6 +276,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
     times.push(wakeAtMs ?? nowMs + AGREE_MS);
   }
   times.push(...mismatchWakes(state));
+  times.push(...modemWakes(state, nowMs));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
   const gapMs = nextGapMs(state.gaps);
   if (gapMs !== null) times.push(gapMs);

@@ -3,6 +3,7 @@ import type { Connection, ConsoleLine, Effect, MachineFinding, ReplyTo } from ".
 import type { GapLimits } from "./gaps.ts";
 import { applyRecord, type Durable, EMPTY_DURABLE, type Intent, type LedgerRecord, type RecordBody } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
+import type { ModemState } from "./modem.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Selections } from "./selection.ts";
 import type { Sequence } from "./sequence.ts";
@@ -111,6 +112,8 @@ export interface SiteState {
   readonly mismatches: Readonly<Record<string, Mismatch>>;
   readonly consoles: Readonly<Record<string, ConsoleState>>;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
+  /** Null until its driver has spoken. */
+  readonly modem: ModemState | null;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
@@ -159,6 +162,7 @@ export const EMPTY_STATE: SiteState = {
   mismatches: {},
   consoles: {},
   links: {},
+  modem: null,
   storage: { state: "ok", detail: "" },
   clock: null,
   receivers: [],

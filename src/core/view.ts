@@ -1,6 +1,7 @@
 import { drivenPower, factsOf, wallNow } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { lockOf } from "./locks.ts";
+import { modemItem } from "./modem.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
 import type { SiteState } from "./state.ts";
@@ -60,6 +61,8 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   all["site/links"] = { ...state.links };
   all["site/machine"] = { findings: state.machine };
   all["site/receivers"] = Object.fromEntries(state.receivers.map(({ name, by, via }) => [name, { by, via }]));
+  const modem = modemItem(state, nowMs);
+  if (modem !== null) all["site/modem"] = modem;
   all["site/clock"] = { trust: state.clock?.trust ?? "none" };
   return all;
 }

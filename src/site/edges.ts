@@ -27,6 +27,8 @@ export interface Edges {
   readonly reader: Edge<"read-range" | "watch">;
   /** None where nothing is shipped. */
   readonly shipper: Edge<"acknowledged"> | null;
+  /** None where the config has no modem. */
+  readonly modem: Edge<"modem-step"> | null;
   /** Only a simulated site has one. */
   readonly faults: Edge<"set-fault"> | null;
   readonly link: { publish(message: Outgoing): unknown };

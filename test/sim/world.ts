@@ -217,6 +217,7 @@ export class World {
       },
       reader: { perform: () => undefined },
       shipper: null,
+      modem: null,
       faults: null,
       link: {
         publish: (message) => {
