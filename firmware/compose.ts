@@ -33,7 +33,7 @@ import { createHeartbeat } from "./heartbeat.ts";
 import { type Life, watchLife } from "./life.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
-import { NO_HELPER, openModem } from "./modem.ts";
+import { modemMeasures, NO_HELPER, openModem } from "./modem.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
 import { createSiteShipper } from "./shipping.ts";
 import { openSiteBoard } from "./site-board.ts";
@@ -198,7 +198,8 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const machine = watchMachine({
     ...{ config, kernel: kernelGpio, adapters: locator.adapters },
     findings: (findings) => emit({ type: "machine-checked", findings }),
-    telemetry: (measures) => link.publish(telemetryOf(config, measures, { boot, start })),
+    telemetry: (measures) =>
+      link.publish(telemetryOf(config, { ...measures, ...modemMeasures(running.state()) }, { boot, start })),
   });
   return {
     publicKey: siteKey.publicLine,

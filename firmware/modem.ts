@@ -1,8 +1,10 @@
 import type { SiteConfig } from "../src/config/config.ts";
 import type { Event } from "../src/core/events.ts";
+import type { SiteState } from "../src/core/state.ts";
 import { systemBusAddress } from "../src/linux/dbus.ts";
 import type { SimulatedSite } from "../src/sim/simulated-site.ts";
 import type { Edges } from "../src/site/edges.ts";
+import { createMmcli } from "../src/uplink/mmcli.ts";
 import type { Modem, ModemOptions, Privileged } from "../src/uplink/modem.ts";
 import { createModemManager } from "../src/uplink/modem-manager.ts";
 
@@ -14,6 +16,13 @@ export interface SiteModem {
 }
 
 const NONE: SiteModem = { edge: null, start: () => undefined, stop: () => undefined };
+
+/** For telemetry: raw, as it was last measured. The state tells it with a deadband. */
+export function modemMeasures({ modem }: SiteState): Readonly<Record<string, unknown>> {
+  if (modem === null) return {};
+  const { signal, technology, operator } = modem.report;
+  return { modem: { trouble: modem.trouble, signal, technology, operator } };
+}
 
 /** Until something at the site has the rights: said, and the ladder goes on to what needs none. */
 export const NO_HELPER: Privileged = {
@@ -38,7 +47,7 @@ export function openModem({ config, simulated, privileged, emit }: Parts): SiteM
     told: (report) => emit({ type: "modem-told", report }),
     privileged,
   };
-  const modem: Modem = simulated?.modem(options) ?? createModemManager({ ...options, address: systemBusAddress() });
+  const modem: Modem = simulated?.modem(options) ?? realModem(lte.driver, options);
   return {
     edge: {
       perform({ token, step }) {
@@ -50,4 +59,9 @@ export function openModem({ config, simulated, privileged, emit }: Parts): SiteM
     start: () => modem.start(),
     stop: () => modem.stop(),
   };
+}
+
+function realModem(driver: "modemmanager" | "mmcli", options: ModemOptions): Modem {
+  if (driver === "mmcli") return createMmcli(options);
+  return createModemManager({ ...options, address: systemBusAddress() });
 }

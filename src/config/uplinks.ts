@@ -20,6 +20,7 @@ const lte = z.strictObject({
   modem: modem.default("auto"),
   budget: budget.optional(),
   modemOutlet: name.optional(),
+  driver: z.enum(["modemmanager", "mmcli"]).default("modemmanager"),
   profiles: z.array(z.string().min(1).max(100)).max(8).default([]),
 });
 
@@ -35,6 +36,8 @@ export interface LteUplink {
   readonly modem: string;
   /** What may be spent, both ways together; null: nobody counts against a limit. */
   readonly budget: { readonly bytes: number; readonly per: "day" | "month" } | null;
+  /** How ModemManager is asked: over its bus, or by running `mmcli`. */
+  readonly driver: "modemmanager" | "mmcli";
   /** NetworkManager's connections that may be used, by name, in turn; none: whichever it takes by itself. */
   readonly profiles: readonly string[];
   /** Outlet that feeds the modem. */
@@ -58,6 +61,7 @@ export function uplinksOf(raw: z.infer<typeof uplinksSchema> | undefined): Uplin
             interface: one.interface,
             modem: one.modem,
             budget: one.budget ?? null,
+            driver: one.driver,
             profiles: one.profiles,
             modemOutlet: one.modemOutlet ?? null,
           },

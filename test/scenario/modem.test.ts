@@ -1,136 +1,17 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ModemReport } from "../../src/core/modem.ts";
-import { type Bus, connectBus } from "../../src/linux/dbus.ts";
-import type { Modem, ModemOptions } from "../../src/uplink/modem.ts";
-import { createModemManager } from "../../src/uplink/modem-manager.ts";
-import { type AtModem, type AtState, atState, startAtModem } from "../uplink/at-modem.ts";
+import { createSimModem } from "../../src/sim/modem.ts";
+import type { Modem } from "../../src/uplink/modem.ts";
+import { atState } from "../uplink/at-modem.ts";
+import { absentPrograms, fits, ModemWorld, until } from "../uplink/modem-world.ts";
 
-/** The driver against the real ModemManager, on a bus of its own, with a modem that only speaks AT. */
-
-const PROGRAMS = ["dbus-daemon", "ModemManager"];
-const FOLDERS = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin"];
-const absentPrograms = PROGRAMS.filter((name) => !FOLDERS.some((folder) => existsSync(join(folder, name))));
-if (absentPrograms.length > 0)
-  process.stderr.write(
-    `SKIPPED: the modem's tests want ${absentPrograms.join(" and ")}: apt-get install modemmanager dbus\n`,
-  );
-
-const GENEROUS_MS = 120_000;
-
-class World {
-  readonly folder = mkdtempSync(join(tmpdir(), "towpath-modem-"));
-  readonly address = `unix:path=${join(this.folder, "bus")}`;
-  readonly reports: ModemReport[] = [];
-  private readonly processes: ChildProcess[] = [];
-  private manager: ChildProcess | null = null;
-  private bus: Bus | null = null;
-  private readonly modems: AtModem[] = [];
-  private readonly drivers: Modem[] = [];
-
-  async start(): Promise<void> {
-    writeFileSync(join(this.folder, "bus.conf"), busConfig(this.address));
-    this.run("dbus-daemon", [`--config-file=${join(this.folder, "bus.conf")}`, "--nofork", "--nopidfile"]);
-    await until(() => existsSync(join(this.folder, "bus")), "the bus");
-    await this.startManager();
-  }
-
-  private run(program: string, args: string[]): ChildProcess {
-    const env = { ...process.env, DBUS_SESSION_BUS_ADDRESS: this.address };
-    const path = FOLDERS.map((folder) => join(folder, program)).find(existsSync) ?? program;
-    const child = spawn(path, args, { env, stdio: "ignore" });
-    this.processes.push(child);
-    return child;
-  }
-
-  async startManager(): Promise<void> {
-    const tests = ["session", "enable", "no-udev", "no-suspend-resume", "no-qrtr"].map((one) => `--test-${one}`);
-    this.manager = this.run("ModemManager", tests);
-    this.bus ??= await connectBus({ address: this.address, signal: () => undefined, closed: () => undefined });
-    await until(async () => (await this.call("org.freedesktop.DBus.Peer", "Ping")) !== null, "ModemManager");
-  }
-
-  async stopManager(): Promise<void> {
-    const gone = new Promise((resolve) => this.manager?.once("exit", resolve));
-    this.manager?.kill("SIGKILL");
-    await gone;
-  }
-
-  private async call(name: string, member: string, signature = "", body: readonly unknown[] = []): Promise<unknown> {
-    const destination = "org.freedesktop.ModemManager1";
-    const path = "/org/freedesktop/ModemManager1";
-    return this.bus?.call({ destination, path, interface: name, member, signature, body }).catch(() => null);
-  }
-
-  /** Plugs a modem in under a name of its own. */
-  async plug(name: string, state: AtState): Promise<AtModem> {
-    const port = join(this.folder, name);
-    const modem = await startAtModem(port, state);
-    this.modems.push(modem);
-    await this.call("org.freedesktop.ModemManager1.Test", "SetProfile", "ssas", [name, "generic", [port]]);
-    return modem;
-  }
-
-  drive(more: Partial<ModemOptions> = {}): Modem {
-    const driver = createModemManager({
-      ...{ address: this.address, modem: "auto", interface: "wwan0", profiles: [], signalEveryS: 1 },
-      told: (report) => void this.reports.push(report),
-      privileged: {
-        reauthoriseUsb: () => Promise.reject(new Error("no")),
-        reboot: () => Promise.reject(new Error("no")),
-      },
-      ...more,
-    });
-    this.drivers.push(driver);
-    driver.start();
-    return driver;
-  }
-
-  async heard(what: Partial<ModemReport>): Promise<ModemReport> {
-    await until(
-      () => fits(this.reports.at(-1), what),
-      () => `${JSON.stringify(what)}: ${JSON.stringify(this.reports.at(-1))}`,
-    );
-    return this.reports.at(-1) as ModemReport;
-  }
-
-  async end(): Promise<void> {
-    for (const driver of this.drivers) driver.stop();
-    this.bus?.close();
-    for (const child of this.processes) child.kill("SIGKILL");
-    for (const modem of this.modems) await modem.close();
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
-
-function fits(report: ModemReport | undefined, what: Partial<ModemReport>): boolean {
-  return Object.entries(what).every(([name, value]) => report?.[name as keyof ModemReport] === value);
-}
-
-async function until(done: () => boolean | Promise<boolean>, what: string | (() => string)): Promise<void> {
-  for (const end = Date.now() + GENEROUS_MS; Date.now() < end; ) {
-    if (await done()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`not in ${GENEROUS_MS / 1000} s: ${typeof what === "string" ? what : what()}`);
-}
-
-function busConfig(address: string): string {
-  return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>${address}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>`;
-}
+/** The drivers against the real ModemManager, with a modem that only speaks AT. */
 
 describe.skipIf(absentPrograms.length > 0)("a modem behind the real ModemManager", () => {
-  let world = new World();
+  let world = new ModemWorld();
   afterEach(async () => {
     await world.end();
-    world = new World();
+    world = new ModemWorld();
   });
 
   it("registers when its radio comes on, and tells operator, SIM and a signal that fades", async () => {
@@ -203,3 +84,83 @@ describe.skipIf(absentPrograms.length > 0)("a modem behind the real ModemManager
     expect(answer.detail).not.toBe("");
   });
 });
+
+/** What every driver does, and how a test makes it happen. */
+interface Subject {
+  readonly modem: Modem;
+  last(): ModemReport | undefined;
+  arrange(what: "denied" | "gone"): Promise<void> | void;
+}
+
+async function real(world: ModemWorld, driver: "modemmanager" | "mmcli"): Promise<Subject> {
+  await world.start();
+  const state = atState();
+  await world.plug("m1", state);
+  const modem = world.drive({ modem: state.imei }, driver);
+  await world.heard({ state: "disabled" });
+  await modem.take("airplane");
+  return {
+    modem,
+    last: () => world.reports.at(-1),
+    async arrange(what) {
+      if (what === "gone") {
+        // A ModemManager that begins anew knows of no modem without udev: what it says of one that was pulled out.
+        await world.stopManager();
+        return world.startManager();
+      }
+      state.registration = 3;
+      await modem.take("airplane");
+    },
+  };
+}
+
+function simulated(): Subject {
+  const reports: ModemReport[] = [];
+  const modem = createSimModem({
+    ...{ modem: "490154203237518", interface: "wwan0", profiles: [] },
+    told: (report) => void reports.push(report),
+    privileged: {
+      reauthoriseUsb: () => Promise.reject(new Error("no")),
+      reboot: () => Promise.reject(new Error("no")),
+    },
+  });
+  modem.start();
+  return {
+    modem,
+    last: () => reports.at(-1),
+    arrange: (what) => (what === "gone" ? modem.setPower(false) : modem.fault("deny")),
+  };
+}
+
+for (const kind of ["modemmanager", "mmcli", "simulated"] as const) {
+  describe.skipIf(kind !== "simulated" && absentPrograms.length > 0)(`every driver: ${kind}`, () => {
+    const world = new ModemWorld();
+    afterEach(() => world.end());
+
+    it("tells who the modem is and what it hears, that it is denied, that it is gone, and nothing after its end", async () => {
+      const subject = kind === "simulated" ? simulated() : await real(world, kind);
+      const is = (what: Partial<ModemReport>) =>
+        until(
+          () => fits(subject.last(), what),
+          () => `${JSON.stringify(what)}: ${JSON.stringify(subject.last())}`,
+        );
+      await is({ driver: kind, presence: "present", imei: "490154203237518", registration: "home" });
+      await until(() => subject.last()?.signal?.rsrp === -95, "its signal");
+      expect(subject.last()).toMatchObject({
+        operator: expect.any(String),
+        iccid: expect.stringMatching(/^89/),
+        lock: null,
+      });
+      expect(await subject.modem.take("usb")).toMatchObject({ result: "refused" });
+      await subject.arrange("denied");
+      await is({ registration: "denied" });
+      await subject.arrange("gone");
+      await is({ presence: "missing", imei: null, signal: null });
+      expect(await subject.modem.take("reset")).toMatchObject({ result: "refused" });
+      subject.modem.stop();
+      const before = subject.last();
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      expect(subject.last()).toBe(before);
+    });
+  });
+}
