@@ -9,7 +9,7 @@ export default defineConfig({
           name: "fast",
           include: [
             "test/*.test.ts",
-            "test/{core,site,protocol,config,journal,access,link,linux,power,contract,operator,console,firmware,collect,disk}/**/*.test.ts",
+            "test/{core,site,protocol,config,journal,access,link,linux,power,contract,operator,console,firmware,collect,disk,uplink}/**/*.test.ts",
           ],
           pool: "threads",
           isolate: false,

@@ -34,8 +34,6 @@ export interface BusOptions {
   readonly signal: (message: BusMessage) => void;
   /** Once, and only after the connection had been made. */
   readonly closed: (why: string) => void;
-  /** Answers what others call here; nothing is offered without it. Returns signature and values. */
-  readonly called?: (message: BusMessage) => { signature: string; body: readonly unknown[] } | null;
 }
 
 const CALL_TIMEOUT_MS = 25_000;
@@ -203,21 +201,12 @@ class Connection implements Bus {
     one?.done(message);
   }
 
+  /** Whoever calls gets an answer, as the specification wants it: nothing is offered here. */
   private answer(message: BusMessage): void {
-    const answer = this.options.called?.(message) ?? null;
     const head = { serial: ++this.serial, replySerial: message.serial, destination: message.sender };
+    const errorName = "org.freedesktop.DBus.Error.UnknownMethod";
     this.socket.write(
-      encodeMessage(
-        answer === null
-          ? {
-              ...head,
-              kind: "error",
-              errorName: "org.freedesktop.DBus.Error.UnknownMethod",
-              signature: "s",
-              body: ["nothing is offered here"],
-            }
-          : { ...head, kind: "return", ...answer },
-      ),
+      encodeMessage({ kind: "error", ...head, errorName, signature: "s", body: ["nothing is offered here"] }),
     );
   }
 }

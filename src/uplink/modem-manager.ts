@@ -103,7 +103,11 @@ export function createModemManager(options: ModemManagerOptions): Modem {
     const object = objects.get(picked.path) ?? {};
     device = typeof object[MODEM]?.Device === "string" ? object[MODEM].Device : device;
     measure(picked.path, object);
-    void simOf(object).then((sim) => say(reportOf(object, sim), fresh));
+    void simOf(object).then((sim) => {
+      // As it is by now: an answer that was slow must not bring back what was before.
+      const now = objects.get(picked.path);
+      if (now !== undefined) say(reportOf(now, sim), fresh);
+    });
   };
 
   /** Signal is measured only while a modem is enabled, and the asking ends with that. */
@@ -140,6 +144,7 @@ export function createModemManager(options: ModemManagerOptions): Modem {
     if (member === "NameOwnerChanged" && body[0] === MM) {
       objects.clear();
       sims.clear();
+      measured = null;
       if (body[2] !== "") return void list();
       return say(absent("modemmanager", "unmanaged", "ModemManager does not run"));
     }

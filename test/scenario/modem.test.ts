@@ -70,6 +70,7 @@ describe.skipIf(absentPrograms.length > 0)("a modem behind the real ModemManager
     await until(() => world.reports.at(-1)?.reason?.includes("there is 490154203237534") === true, "its reason");
   });
 
+  // ModemManager gives each command up by itself, so this takes more than a minute.
   it("a step on a modem that hangs fails with a reason; one that nothing can do is refused", async () => {
     await world.start();
     const state = atState();
@@ -82,7 +83,7 @@ describe.skipIf(absentPrograms.length > 0)("a modem behind the real ModemManager
     const answer = await driver.take("airplane");
     expect(answer).toMatchObject({ result: "failed" });
     expect(answer.detail).not.toBe("");
-  });
+  }, 600_000);
 });
 
 /** What every driver does, and how a test makes it happen. */
