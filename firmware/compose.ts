@@ -35,6 +35,7 @@ import { type Life, watchLife } from "./life.ts";
 import { watchLte } from "./lte.ts";
 import { bootNumber, clockTrust, monoMs, systemClock } from "./machine.ts";
 import { watchMachine } from "./machine-watch.ts";
+import { modemMeasures, NO_HELPER, openModem } from "./modem.ts";
 import { powerWas, shuttingDown } from "./power-was.ts";
 import { lockData, makeData, socketOn, unlessFirst, unlessReadOnly } from "./read-only-card.ts";
 import { createSiteStreams, prepareLogins } from "./services.ts";
@@ -166,6 +167,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const capture: Capture = captureOf({
     ...{ config, ports, access, journal, link, shipper, durable, boot, life, emit },
   });
+  const modem = openModem({ config, simulated, privileged: NO_HELPER, emit });
   site = createSite({
     edges: edgesOf({
       config,
@@ -176,6 +178,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       sessions: access.sessions,
       shipper,
       streams,
+      modem: modem.edge,
       simulated,
       emit,
     }),
@@ -204,6 +207,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
   const accepting = site;
   unlessReadOnly("trust", log, () => keepTrust(config, trust, accepting));
   capture.start();
+  modem.start();
   letGo(store, log);
   if (simulated !== null) senseInputs(config, simulated, emit);
   board?.senseInputs((input, present) => emit({ type: "input-sensed", input, present }));
@@ -214,10 +218,11 @@ export async function startController(options: ComposeOptions): Promise<Controll
   await link.start();
   access.start();
   const running = site;
+  const telemetry = createTelemetry(config, link, { boot, start });
   const machine = watchMachine({
     ...{ config, kernel: kernelGpio, adapters: locator.adapters },
     findings: (findings) => emit({ type: "machine-checked", findings }),
-    telemetry: createTelemetry(config, link, { boot, start }),
+    telemetry: (measures) => telemetry({ ...measures, ...modemMeasures(running.state()) }),
   });
   const lte = watchLte({ config, link, boot, emit, clock: knownClock, floorMs: () => floorOf(durable) });
   return {
@@ -236,6 +241,7 @@ export async function startController(options: ComposeOptions): Promise<Controll
       uplinks.stop();
       lte.stop();
       life.stop();
+      modem.stop();
       reader.stop();
       shipper.stop();
       await access.stop();

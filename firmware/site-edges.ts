@@ -22,6 +22,7 @@ interface Parts {
   readonly sessions: NonNullable<Edges["sessions"]>;
   readonly shipper: Shipper;
   readonly streams: Edges["streams"];
+  readonly modem: Edges["modem"];
   readonly simulated: SimulatedSite | null;
   readonly emit: (event: Event) => void;
 }
@@ -35,6 +36,7 @@ export function edgesOf({
   sessions,
   shipper,
   streams,
+  modem,
   simulated,
   emit,
 }: Parts): Edges {
@@ -69,6 +71,7 @@ export function edgesOf({
     sessions,
     shipper,
     streams,
+    modem,
     faults: simulated && {
       perform({ token, subject, fault }) {
         const refused = simulated.fault(subject, fault);

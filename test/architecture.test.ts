@@ -155,6 +155,7 @@ describe("who imports whom", () => {
       "src/link/local.ts",
       "src/link/plain-path.ts",
       "src/link/tls-connect.ts",
+      "src/linux/dbus.ts",
       "src/operator/cli/terminal.ts",
       "src/operator/machine-path.ts",
       "src/uplink/helper.ts",

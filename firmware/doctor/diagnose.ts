@@ -4,6 +4,7 @@ import type { Facts } from "./facts.ts";
 import { type Finding, finding } from "./finding.ts";
 import { healthFindings } from "./health.ts";
 import { lineFindings } from "./lines.ts";
+import { modemFindings } from "./modem.ts";
 import { rightsFindings } from "./rights.ts";
 import { serialFindings } from "./serial.ts";
 
@@ -23,6 +24,7 @@ function checks(facts: Facts, config: SiteConfig, allProcesses: boolean): Findin
   return [
     ...lineFindings(facts, config),
     ...serialFindings(facts, config, allProcesses),
+    ...modemFindings(facts, config),
     ...rightsFindings(facts, config),
     ...cardFindings(facts, config),
     ...healthFindings(facts, config),

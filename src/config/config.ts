@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { isMap, isPair, isScalar, parseDocument } from "yaml";
 import type { ZodError } from "zod";
 import type { LineSequence, Pacing } from "../core/line.ts";
+import { MODEM_ACTOR } from "../core/modem.ts";
 import type { DevicePlan, Observe, OutletPlan, SitePlan } from "../core/plan.ts";
 import { type Access, accessOf } from "./access.ts";
 import { type Board, readBoard } from "./board.ts";
@@ -280,10 +281,32 @@ function planOf(raw: RawSite): SitePlan {
     outlets: Object.fromEntries(outlets),
     devices: Object.fromEntries(devices),
     consoles: Object.keys(raw.consoles),
-    ownBranch: { declared: raw.controller !== undefined, controller: poweredBy(raw), path: raw.controller?.path ?? [] },
+    ownBranch: {
+      declared: raw.controller !== undefined,
+      controller: poweredBy(raw),
+      path: [...new Set([...(raw.controller?.path ?? []), ...modemOutlets(raw)])],
+    },
     interlocks: raw.interlocks,
-    actors: {},
+    modem: modemPlanOf(raw),
+    actors: Object.fromEntries(
+      modemOutlets(raw).map((outlet) => [
+        MODEM_ACTOR,
+        { verbs: ["on", "cycle"], outlets: [outlet], rate: { max: 6, perMs: 24 * 3_600_000 } },
+      ]),
+    ),
   };
+}
+
+/** What feeds the modem feeds the site's own path, whether `controller:` says so or not. */
+function modemOutlets(raw: RawSite): string[] {
+  return raw.uplinks?.lte?.modemOutlet === undefined ? [] : [raw.uplinks.lte.modemOutlet];
+}
+
+/** A stick that is a router by itself has nothing to be asked. */
+function modemPlanOf(raw: RawSite): SitePlan["modem"] {
+  const lte = raw.uplinks?.lte;
+  if (lte === undefined || lte.modem === "none") return null;
+  return { outlet: lte.modemOutlet ?? null, profiles: lte.profiles.length };
 }
 
 function observeOf(raw: RawSite["outlets"][string]["observe"]): Observe | null {

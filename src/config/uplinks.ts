@@ -44,6 +44,8 @@ const lte = z.strictObject({
   source: z.enum(["fixed", "bearer"]).default("fixed"),
   resolvers: z.array(address).default([]),
   modemOutlet: name.optional(),
+  driver: z.enum(["modemmanager", "mmcli"]).default("modemmanager"),
+  profiles: z.array(z.string().min(1).max(100)).max(8).default([]),
 });
 
 export const uplinksSchema = z.strictObject({ primary: primary.optional(), lte: lte.optional() });
@@ -72,6 +74,10 @@ export interface LteUplink {
   readonly source: "fixed" | "bearer";
   /** Asked before the public ones. */
   readonly resolvers: readonly string[];
+  /** How ModemManager is asked: over its bus, or by running `mmcli`. */
+  readonly driver: "modemmanager" | "mmcli";
+  /** NetworkManager's connections that may be used, by name, in turn; none: whichever it takes by itself. */
+  readonly profiles: readonly string[];
   /** Outlet that feeds the modem. */
   readonly modemOutlet: string | null;
 }
@@ -95,6 +101,8 @@ export function uplinksOf(raw: z.infer<typeof uplinksSchema> | undefined): Uplin
             budget: one.budget ?? null,
             source: one.source,
             resolvers: one.resolvers,
+            driver: one.driver,
+            profiles: one.profiles,
             modemOutlet: one.modemOutlet ?? null,
           },
   };

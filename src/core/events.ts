@@ -1,7 +1,9 @@
 import type { Account, Budget, GovernorLevel } from "./budget.ts";
 import type { Code } from "./codes.ts";
+import type { LadderStep } from "./ladder.ts";
 import type { ClockTrust, Durable, LedgerRecord, PowerWas } from "./ledger.ts";
 import type { Command, ReadArgs, Reply, StreamMode, StreamService } from "./messages.ts";
+import type { ModemReport } from "./modem.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Span } from "./ranges.ts";
 import type { SessionEffect, SessionEvent } from "./sessions.ts";
@@ -86,6 +88,16 @@ export type Event =
       target: string;
       reason: string;
       forMs?: number | undefined;
+    }
+  /** The modem as its driver sees it: at each change, and with each measure of its signal. */
+  | { type: "modem-told"; report: ModemReport }
+  /** How a step went. `refused`: it was not begun. */
+  | {
+      type: "modem-stepped";
+      token: number;
+      step: LadderStep;
+      result: "done" | "failed" | "refused";
+      detail: string;
     }
   | { type: "trust-stored"; token: number; ok: boolean }
   | { type: "console-changed"; console: string; state: "up" | "down"; code: Code | null; detail: string }
@@ -174,6 +186,8 @@ export type Effect =
   /** What need not be shipped again. `kept`: by the broker from before, no sign of life. */
   | { type: "acknowledged"; receiver: string; tracks: readonly AckedTrack[]; kept: boolean }
   | SessionEffect
+  /** Answered by `modem-stepped`. `power` is none of these: it is an order to an outlet. */
+  | { type: "modem-step"; token: number; step: LadderStep }
   | { type: "set-fault"; token: number; subject: string; fault: string }
   /** How far the budget of LTE is spent: what is left out from now on. */
   | { type: "govern"; level: GovernorLevel }

@@ -1,5 +1,6 @@
 import type { GovernorLevel } from "./budget.ts";
 import type { Durability, Failure, Override, Reply, Verdict } from "./messages.ts";
+import { afterModemRecord, type ModemMemory, type ModemRecord, modemInNewBoot } from "./modem-memory.ts";
 import type { Switch } from "./plan.ts";
 import type { SessionRecord } from "./sessions.ts";
 
@@ -80,6 +81,7 @@ export type RecordBody =
   /** What is wrong with an uplink, or `ok`; and what was said before. */
   | { kind: "uplink"; uplink: string; verdict: string; was: string; detail: string }
   | { kind: "storage"; state: "ok" | "degraded"; detail: string }
+  | ModemRecord
   /** What `powerRestore` asks for in this boot was decided. */
   | { kind: "restored"; was: PowerWas }
   | { kind: "alarm"; code: string; outlet: string; state: "raised" | "cleared"; detail: string }
@@ -169,6 +171,8 @@ export interface Durable {
   readonly trust: { readonly epoch: number; readonly sha256: string } | null;
   /** What the wall clock said at some mono of a boot; the last one of each of the last boots. */
   readonly clocks: readonly ClockMap[];
+  /** How far the modem's ladder was climbed; absent while it stands at its foot and never was. */
+  readonly modem?: ModemMemory;
   /** When actors of the config acted, mono of this boot. */
   readonly actors?: Readonly<Record<string, readonly number[]>>;
   /** The boot for which `powerRestore` was last decided. */
@@ -239,6 +243,9 @@ function reduce(durable: Durable, record: LedgerRecord): Durable {
       const others = durable.clocks.filter((one) => one.boot !== boot);
       return { ...durable, clocks: [...others, { boot, mono, wall, trust }].slice(-CLOCKS_KEPT) };
     }
+    case "modem-step":
+    case "modem-well":
+      return { ...durable, modem: afterModemRecord(durable.modem, record, record.mono) };
     case "restored":
       return { ...durable, restoredBoot: record.boot };
     case "intent":
@@ -289,7 +296,14 @@ function rebase(durable: Durable, boot: number, nowMs: number): Durable {
   const actors = Object.fromEntries(
     Object.entries(durable.actors ?? {}).map(([name, acts]) => [name, acts.map(() => nowMs)]),
   );
-  return { ...durable, boot, outlets, actors, unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })) };
+  return {
+    ...durable,
+    ...modemInNewBoot(durable.modem, nowMs),
+    boot,
+    outlets,
+    actors,
+    unsettled: durable.unsettled.map((one) => ({ ...one, offAtMs: null })),
+  };
 }
 
 /** Edges of a command that did not end may have gone unrecorded: each counts as just driven. */

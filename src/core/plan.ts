@@ -47,6 +47,13 @@ export interface ActorPlan {
   readonly rate: RateLimit;
 }
 
+export interface ModemPlan {
+  /** Feeds it; null where nothing can take its power away. */
+  readonly outlet: string | null;
+  /** Ways to a carrier that may be tried one after the other. */
+  readonly profiles: number;
+}
+
 export interface DevicePlan {
   readonly name: string;
   readonly outlets: readonly string[];
@@ -73,6 +80,8 @@ export interface SitePlan {
   readonly ownBranch: OwnBranch;
   /** Outlets of which never two are on. */
   readonly interlocks: readonly (readonly string[])[];
+  /** Null, or absent: the site has no modem of its own to look after. */
+  readonly modem?: ModemPlan | null | undefined;
   /** By name: `local:modem-ladder`. */
   readonly actors: Readonly<Record<string, ActorPlan>>;
 }

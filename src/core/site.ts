@@ -20,6 +20,7 @@ import { drivenPower, observedPower } from "./facts.ts";
 import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
+import { modemWakes, onModemStepped, onModemTold, tendModem } from "./modem.ts";
 import { onOperate, onSelect } from "./power.ts";
 import { checkDeadlines, settleRecording } from "./recording.ts";
 import { evidenceOf, refuse, reject, senderOf } from "./refusals.ts";
@@ -45,6 +46,7 @@ export function stepSite(
   // With every event, not only with its tick: else whoever asks often enough would push the wake-up before him for ever.
   runSequences(turn);
   checkMismatches(turn);
+  tendModem(turn);
   checkSessions(turn);
   tellChanges(turn, event);
   turn.effects.push({ type: "wake", atMs: nextWake(turn.state, nowMs) });
@@ -81,6 +83,10 @@ function route(turn: Turn, event: Event): void {
       return onInput(turn, event.input, event.present);
     case "life-sensed":
       return turn.set({ heard: { ...turn.state.heard, [event.source]: turn.nowMs } });
+    case "modem-told":
+      return onModemTold(turn, event);
+    case "modem-stepped":
+      return onModemStepped(turn, event);
     case "actor-ordered":
       return onActorOrdered(turn, event);
     case "trust-stored":
@@ -289,6 +295,7 @@ function nextWake(state: SiteState, nowMs: number): number | null {
   }
   times.push(...mismatchWakes(state));
   if (state.settlesMs !== null) times.push(state.settlesMs);
+  times.push(...modemWakes(state, nowMs));
   if (state.ignoredFlushMs !== null) times.push(state.ignoredFlushMs);
   const sessionMs = nextSessionMs(state);
   if (sessionMs !== null) times.push(sessionMs);

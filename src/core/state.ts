@@ -13,6 +13,7 @@ import {
   type RecordBody,
 } from "./ledger.ts";
 import type { Reply } from "./messages.ts";
+import type { ModemState } from "./modem.ts";
 import type { SitePlan } from "./plan.ts";
 import type { Sender } from "./refusals.ts";
 import type { Selections } from "./selection.ts";
@@ -127,6 +128,8 @@ export interface SiteState {
   readonly sessions: Sessions;
   readonly links: Readonly<Partial<Record<Connection, LinkState>>>;
   readonly uplinks: Readonly<Partial<Record<"primary" | "lte", UplinkTrack>>>;
+  /** Null until its driver has spoken. */
+  readonly modem: ModemState | null;
   readonly storage: { readonly state: "ok" | "degraded"; readonly detail: string };
   /** What is not well with the machine itself. */
   readonly machine: readonly MachineFinding[];
@@ -193,6 +196,7 @@ export const EMPTY_STATE: SiteState = {
   sessions: NO_SESSIONS,
   links: {},
   uplinks: {},
+  modem: null,
   storage: { state: "ok", detail: "" },
   clock: null,
   budget: null,

@@ -2,6 +2,7 @@ import { budgetItem } from "./budget.ts";
 import { drivenPower, factsOf, wallNow } from "./facts.ts";
 import { memoryOf } from "./ledger.ts";
 import { lockedAtWall, lockOf } from "./locks.ts";
+import { modemItem } from "./modem.ts";
 import { branchOf } from "./plan.ts";
 import { pendingOf } from "./sequence.ts";
 import { sessionsView } from "./sessions.ts";
@@ -67,6 +68,8 @@ function itemsOf(state: SiteState, nowMs: number): Record<string, Item> {
   if (state.budget !== null) all["site/budget"] = budgetItem(state.budget);
   all["site/machine"] = { findings: state.machine };
   all["site/receivers"] = Object.fromEntries(state.receivers.map(({ name, by, via }) => [name, { by, via }]));
+  const modem = modemItem(state, nowMs);
+  if (modem !== null) all["site/modem"] = modem;
   all["site/clock"] = { trust: state.clock?.trust ?? "none" };
   return all;
 }

@@ -36,6 +36,8 @@ export interface Edges {
   readonly streams: Edge<"open-stream" | "close-stream"> | null;
   /** None where nothing is shipped. */
   readonly shipper: Edge<"acknowledged"> | null;
+  /** None where the config has no modem. */
+  readonly modem: Edge<"modem-step"> | null;
   /** Only a simulated site has one. */
   readonly faults: Edge<"set-fault"> | null;
   readonly link: { publish(message: Outgoing): unknown; govern?(level: Of<"govern">["level"]): void };

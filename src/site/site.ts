@@ -148,6 +148,10 @@ export function createSite(options: SiteOptions): Site {
         return edges.shipper?.perform(effect);
       case "govern":
         return edges.link.govern?.(effect.level);
+      case "modem-step":
+        return edges.modem === null
+          ? emit({ ...effect, type: "modem-stepped", result: "refused", detail: "this site has no modem" })
+          : edges.modem.perform(effect);
       case "set-fault":
         return edges.faults === null
           ? emit({ type: "fault-set", token: effect.token, ok: false, detail: "this board is not simulated" })

@@ -126,6 +126,7 @@ export class AuditedSite {
           },
         },
         streams: null,
+        modem: null,
         relays: {
           perform: ({ token, relay, energised }) => {
             this.lines[relay] = energised;

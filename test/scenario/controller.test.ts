@@ -282,13 +282,9 @@ describe("the controller", () => {
     const controller = await startController(site.config);
     controller.child.kill("SIGTERM");
     await controller.ended;
-    expect(readdirSync(site.data).sort()).toEqual([
-      "config.last-good.json",
-      "journal",
-      "lock",
-      "site.key",
-      "trust.json",
-    ]);
+    // Where there is no OpenSSH server nobody logs in, and there is no key for it.
+    const files = readdirSync(site.data).filter((name) => !/^ssh_host_ed25519_key(\.pub)?$/.test(name));
+    expect(files.sort()).toEqual(["config.last-good.json", "journal", "lock", "site.key", "trust.json"]);
     rmSync(site.data, { recursive: true });
   });
 });

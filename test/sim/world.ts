@@ -226,6 +226,7 @@ export class World {
       reader: { perform: () => undefined },
       shipper: null,
       streams: null,
+      modem: null,
       faults: null,
       link: {
         publish: (message) => {

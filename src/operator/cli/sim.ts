@@ -7,11 +7,12 @@ import { jsonText, print, safe } from "./out.ts";
 import { tellRejected } from "./refusal.ts";
 
 export const command: CliCommand = {
-  usage: ["sim DEVICE hang|panic|unplug|plug", "sim relay N stuck|bounce|ok"],
+  usage: ["sim DEVICE hang|panic|unplug|plug", "sim relay N stuck|bounce|ok", "sim modem hang|deny|no-sim|ok"],
   about: "Makes faults at a simulated site, over its local socket.",
   examples: [
     "towpath sim router1 hang",
     "towpath sim relay 1 stuck",
+    "towpath sim modem deny",
     "towpath sim switch1 unplug --local /tmp/site/towpath.sock",
   ],
   options: { ...CONNECTION_OPTIONS },
@@ -25,7 +26,9 @@ async function run(args: CliArgs): Promise<number> {
   const subject = relay ? `relay ${words[1]}` : words[0];
   const fault = relay ? words[2] : words[1];
   if (subject === undefined || fault === undefined)
-    throw new UsageError("towpath sim DEVICE hang|panic|unplug|plug, or sim relay N stuck|bounce|ok");
+    throw new UsageError(
+      "towpath sim DEVICE hang|panic|unplug|plug, sim relay N stuck|bounce|ok, or sim modem hang|deny|no-sim|ok",
+    );
   const context = contextOf(args);
   const local = context.settings.local ?? demoSocket();
   if (local === null) throw new UsageError("only over the local socket: give --local SOCKET");

@@ -10,6 +10,7 @@ import { readRange } from "../reading.ts";
 import type { Who } from "../who.ts";
 import { type CliArgs, type CliCommand, CONNECTION_HELP, CONNECTION_OPTIONS, EXIT, SilentError } from "./command.ts";
 import { type Context, connectTo, contextOf, sayVerification, viewerOf } from "./connect.ts";
+import { modemLines } from "./modem-text.ts";
 import { ConsoleText, jsonText, note, paint, print, safe } from "./out.ts";
 import { pendingText } from "./pending.ts";
 import { tellRejected } from "./refusal.ts";
@@ -88,6 +89,7 @@ function showState(state: Json, how: string): void {
     `  version ${safe(String(state.version))}  trust epoch ${safe(String(asRecord(site.trust)?.epoch ?? "none: nothing can be switched"))}  clock ${safe(String(asRecord(site.clock)?.trust))}`,
   );
   for (const [name, item] of links) print(`  path ${pathText(name, asRecord(item) ?? {}, Number(state.mono))}`);
+  showModem(asRecord(site.modem), Number(state.mono));
   print(`  storage ${storage?.state === "ok" ? "ok" : paint("red", `degraded: ${safe(String(storage?.detail))}`)}`);
   showReceivers(site, Number(state.mono));
   showMachine(asRecord(site.machine)?.findings);
@@ -116,6 +118,10 @@ function showPending(site: string, pending: Json): void {
   const cancel = `towpath power cancel ${safe(`${site}/${first}`)}`;
   if (pending.doing === "stay-off") print(`    at once with: ${cancel}`);
   else if (String(pending.next).endsWith(" off")) print(`    not at all with: ${cancel}`);
+}
+
+function showModem(modem: Json | null, monoMs: number): void {
+  for (const line of modem === null ? [] : modemLines(modem, monoMs)) print(`  ${line}`);
 }
 
 /** Who stores what the consoles say, and whether it still does. */
