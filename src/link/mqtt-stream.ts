@@ -20,6 +20,8 @@ export interface StreamOptions {
   readonly onReached: (socket: Socket) => void;
   /** Bytes came. */
   readonly onHeard: () => void;
+  /** There will be no socket, and why. */
+  readonly onFailed: (why: string) => void;
 }
 
 export function openStream(options: StreamOptions): Duplex {
@@ -31,7 +33,12 @@ export function openStream(options: StreamOptions): Duplex {
   });
   openSocket(options, stream.ended).then(
     (socket) => stream.attach(socket),
-    (error: unknown) => stream.destroy(error instanceof Error ? error : new Error(String(error))),
+    (thrown: unknown) => {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      // The library tells of some errors of a stream and not of others.
+      options.onFailed(error.message);
+      stream.destroy(error);
+    },
   );
   return stream;
 }

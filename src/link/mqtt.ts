@@ -88,6 +88,9 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
             meter.opened(socket);
           },
           onHeard: () => live.heard(nowMs()),
+          onFailed: (why) => {
+            one.reason ||= why;
+          },
         }),
       clientOptions(options, version, n),
     );

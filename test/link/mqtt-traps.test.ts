@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { Keepalive } from "../../src/link/keepalive.ts";
 import { createMqttTransport, type MqttTransport } from "../../src/link/mqtt.ts";
 import type { MqttOptions } from "../../src/link/mqtt-options.ts";
+import type { Path } from "../../src/link/path.ts";
 import { plainPath } from "../../src/link/plain-path.ts";
 import type { Message } from "../../src/link/transport.ts";
 import { type Script, ScriptedBroker, until } from "./scripted-broker.ts";
@@ -63,6 +64,13 @@ describe("a connection to a broker", () => {
     const taken = all.find(({ stuck }) => stuck)?.messageId;
     expect(all.filter(({ messageId }) => messageId === taken).length).toBe(1);
   }, 120_000);
+
+  it("that a path cannot make is told with the path's own words", async () => {
+    const path: Path = { uplink: "lte", connect: () => Promise.reject(new Error("lte: no address from the carrier")) };
+    const { downs } = client([1], { path });
+    await until(() => downs.length === 1);
+    expect(downs[0]).toBe("mqtt://127.0.0.1:1: lte: no address from the carrier");
+  });
 
   it("takes nothing while it is down, so that nothing waits inside the library", async () => {
     const { transport, broker, ups } = await scene({ connack: (_, life) => (life < 3 ? "hang up" : {}) });
