@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 /** What decides whether an outlet moves, and when: every branch of it is taken by a test (`npm run coverage`). */
@@ -66,7 +67,8 @@ export default defineConfig({
           name: "world",
           include: ["test/scenario/**/*.test.ts"],
           pool: "forks",
-          maxWorkers: 2,
+          // Each of them starts some programs; a core is left for these.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
           globalSetup: ["test/scenario/build.ts"],
           testTimeout: 300_000,
           hookTimeout: 60_000,
