@@ -14,12 +14,12 @@ describe("the controller", () => {
     expect(good.out).toContain("a1: controller's machine off: stays as it is");
     writeFileSync(
       site.config,
-      `${readFileSync(site.config, "utf8")}bogus: 1\nuplinks: { lte: { interface: wwan0 } }\n`,
+      `${readFileSync(site.config, "utf8")}bogus: 1\nuplinks: { lte: { interface: wwan0, modemOutlet: a9 } }\n`,
     );
     const bad = await towpath(["controller", "--config", site.config, "--check"]);
     expect(bad).toMatchObject({ code: 2 });
     expect(bad.err).toContain("bogus: unknown key");
-    expect(bad.err).toContain("uplinks: not yet");
+    expect(bad.err).toContain('uplinks.lte.modemOutlet: there is no outlet "a9"');
     expect(JSON.parse((await towpath(["controller", "--config", site.config, "--check", "--json"])).out)).toMatchObject(
       { ok: false },
     );
