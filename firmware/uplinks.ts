@@ -115,7 +115,8 @@ function keepRules(device: string, kind: "fixed" | "bearer", emit: (event: Event
   const guarded = async (): Promise<void> => {
     if (busy) return;
     busy = true;
-    await look();
+    // What cannot be looked at now is looked at again in a minute.
+    await look().catch(() => undefined);
     busy = false;
   };
   void guarded();

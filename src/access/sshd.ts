@@ -48,7 +48,11 @@ export function createSshd(options: SshdOptions): Service {
   const sshd = PLACES.find((place) => existsSync(place));
   // What a controller that was killed has left of its logins.
   const folder = join(options.data, "logins");
-  rmSync(folder, { recursive: true, force: true });
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // The card is read-only: there are no logins, and the rest of the site does not depend on them.
+  }
   return (stream, open) => {
     if (sshd === undefined || !existsSync(hostKeyFile(options.data)))
       return { ok: false, code: "stream.unsupported", detail: "the machine has no sshd: apt install openssh-server" };

@@ -161,6 +161,10 @@ export const CODES = {
     "The site has no such service, or cannot start it.",
     "`towpath doctor` on site says what is missing.",
   ],
+  "stream.in-clear": [
+    "Who types over a broker without encryption could be anybody who may publish there.",
+    "Type with `towpath ssh SITE CONSOLE`, or on the local socket; watch with `towpath console --watch`.",
+  ],
   "stream.too-many": ["Too many streams are open at the site.", "End one; who is gone is dropped after five minutes."],
   "stream.stale": [
     "The request was made for another life of the site, or was used already.",

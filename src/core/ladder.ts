@@ -42,7 +42,7 @@ const HELPS: Readonly<Record<ModemTrouble, readonly LadderStep[]>> = {
 
 export interface Situation {
   readonly trouble: ModemTrouble;
-  /** Since when the trouble is this one, mono ms. */
+  /** Since when there is any trouble, mono ms. */
   readonly sinceMs: number;
   readonly nowMs: number;
   readonly memory: ModemMemory;

@@ -3,7 +3,7 @@ import type { Event } from "./events.ts";
 import { drivenPower } from "./facts.ts";
 import { type LadderStep, nextStep, REST_MS, STEPS, type StepRefusal } from "./ladder.ts";
 import { EMPTY_MODEM, type ModemMemory } from "./modem-memory.ts";
-import { outletNamed } from "./plan.ts";
+import { devicesFedBy, outletNamed } from "./plan.ts";
 import { addSample, judge, median, type SignalSample } from "./signal.ts";
 import type { SiteState, Turn } from "./state.ts";
 
@@ -49,8 +49,9 @@ export type ModemTrouble =
 export interface ModemState {
   readonly report: ModemReport;
   readonly trouble: ModemTrouble;
-  /** Mono ms. */
+  /** Since when the trouble is this one, and since when there is any; mono ms. */
   readonly sinceMs: number;
+  readonly badSinceMs: number;
   /** The trouble that was last a record. */
   readonly recorded: ModemTrouble | null;
   readonly samples: readonly { readonly atMs: number; readonly signal: SignalSample }[];
@@ -89,6 +90,7 @@ export function onModemTold(turn: Turn, { report }: Told): void {
     modem: {
       ...{ report, samples, told, alarm, trouble },
       sinceMs: before?.trouble === trouble ? before.sinceMs : turn.nowMs,
+      badSinceMs: badSince(before, turn.nowMs),
       recorded: before?.recorded ?? null,
       token: before?.token ?? null,
       wellSinceMs: before?.wellSinceMs ?? null,
@@ -98,6 +100,11 @@ export function onModemTold(turn: Turn, { report }: Told): void {
     turn.append([{ kind: "modem-signal", state: alarm ? "raised" : "cleared", detail: signalText(middle) }], {
       sync: false,
     });
+}
+
+/** One that goes from one trouble to the next and back has been in trouble all the time. */
+function badSince(before: ModemState | null | undefined, nowMs: number): number {
+  return before == null || before.trouble === "none" ? nowMs : before.badSinceMs;
 }
 
 function withDeadband(before: SignalSample | null, now: SignalSample): SignalSample {
@@ -151,7 +158,7 @@ function current(turn: Turn): ModemState | null {
   if (modem === null) return null;
   const trouble = troubleOf(modem.report, linkOf(turn.state));
   if (trouble === modem.trouble) return modem;
-  const next = { ...modem, trouble, sinceMs: turn.nowMs };
+  const next = { ...modem, trouble, sinceMs: turn.nowMs, badSinceMs: badSince(modem, turn.nowMs) };
   turn.set({ modem: next });
   return next;
 }
@@ -197,7 +204,7 @@ function next(state: SiteState, modem: ModemState, nowMs: number) {
   return nextStep({
     nowMs,
     trouble: modem.trouble,
-    sinceMs: modem.sinceMs,
+    sinceMs: modem.badSinceMs,
     memory: memoryOf(state),
     doubtful: modem.trouble === "no-link" && state.links.primary?.state !== "up",
     refused: (step) => refusalOf(state, modem, step),
@@ -207,9 +214,17 @@ function next(state: SiteState, modem: ModemState, nowMs: number) {
 /** Why a step cannot be taken here and now; null where it can. */
 function refusalOf(state: SiteState, { report }: ModemState, step: LadderStep): StepRefusal | null {
   const plan = state.plan.modem;
-  if (step === "power") return plan?.outlet == null ? "not-here" : null;
+  if (step === "power") return powerRefusal(state);
   if (step === "profile") return (plan?.profiles ?? 0) > 1 || (report.slot?.count ?? 0) > 1 ? null : "not-here";
   return step === "reboot" ? rebootRefusal(state) : null;
+}
+
+/** What else hangs on the modem's outlet is not taken down by itself while the site can be reached another way. */
+function powerRefusal(state: SiteState): StepRefusal | null {
+  const outlet = state.plan.modem?.outlet ?? null;
+  if (outlet === null) return "not-here";
+  const feedsOthers = devicesFedBy(state.plan, [outlet]).length > 0;
+  return feedsOthers && state.links.primary?.state === "up" ? "not-now" : null;
 }
 
 /** A restart lets every line go: only where no relay is held, nothing is owed, and nobody can reach the site anyway. */

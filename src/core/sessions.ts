@@ -203,7 +203,9 @@ export function sessionsView({ sessions }: SiteState, console: string): { typing
   return { typing, watching: seats.length - (typing === null ? 0 : 1) };
 }
 
-function may(state: SiteState, { console, who, rights }: Open, verb: Verb): boolean {
+function may(state: SiteState, { console, who, rights, from }: Open, verb: Verb): boolean {
+  // Frames that pass a broker in clear are nobody's for certain: whoever publishes there may look, and nothing else.
+  if (rights === "trust" && from !== "socket" && verb !== "view") return false;
   if (rights !== "trust") return verb === "view" || rights === "type";
   if (who.key === null) return who.local;
   const known = identify(state.trust, [who.key], 1, who.name);

@@ -20,6 +20,7 @@ import { drivenPower, observedPower } from "./facts.ts";
 import { dueGaps, nextGapMs, takeGap } from "./gaps.ts";
 import { flushIgnored, ignore } from "./ignored.ts";
 import { memoryOf } from "./ledger.ts";
+import { lookedElsewhere } from "./looks.ts";
 import { modemWakes, onModemStepped, onModemTold, tendModem } from "./modem.ts";
 import { onOperate, onSelect } from "./power.ts";
 import { checkDeadlines, settleRecording } from "./recording.ts";
@@ -222,6 +223,7 @@ function onCommand(turn: Turn, event: Extract<Event, { type: "command-arrived" }
     const refusal = { code: "message.wrong-site", detail: command.site } as const;
     return refuse(turn, senderOf(turn.state, event), refusal, command.site);
   }
+  if (lookedElsewhere(turn, event)) return;
   switch (command.kind) {
     case "select":
       return onSelect(turn, event, command);

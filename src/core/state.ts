@@ -12,6 +12,7 @@ import {
   type LedgerRecord,
   type RecordBody,
 } from "./ledger.ts";
+import type { Look } from "./looks.ts";
 import type { Reply } from "./messages.ts";
 import type { ModemState } from "./modem.ts";
 import type { SitePlan } from "./plan.ts";
@@ -141,6 +142,7 @@ export interface SiteState {
   readonly acksSeen: Readonly<Partial<Record<Connection, number | undefined>>>;
   readonly trustChange: TrustChange | null;
   readonly asked: readonly Asked[];
+  readonly looks: readonly Look[];
   /** What each operator may still select, and have refused, before it is only counted. */
   readonly selects: Allowances;
   readonly refusals: Allowances;
@@ -204,6 +206,7 @@ export const EMPTY_STATE: SiteState = {
   acksSeen: {},
   trustChange: null,
   asked: [],
+  looks: [],
   selects: new Map(),
   refusals: new Map(),
   told: [],

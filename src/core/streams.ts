@@ -1,4 +1,4 @@
-import { answerRecorded } from "./answers.ts";
+import { answerAgain, answerRecorded } from "./answers.ts";
 import type { Code } from "./codes.ts";
 import type { Connection, Event } from "./events.ts";
 import type { Command, Reply, StreamArgs } from "./messages.ts";
@@ -63,9 +63,11 @@ export function onStreamOpen(turn: Turn, event: Arrived, command: Open): void {
   }
   const judged = judge(turn, event, command);
   if (!judged.ok) return refused(judged.code);
+  const inClear = event.via !== "local" && args.service === "console";
+  if (inClear && args.mode !== "watch") return refused("stream.in-clear", "towpath ssh SITE CONSOLE");
   const before = state.streams.find((one) => one.commandId === command.id);
   // QoS 1 may bring it twice; what was used up is never opened again.
-  if (before !== undefined) return before.state === "open" ? turn.reply(event.via, answerOf(before)) : undefined;
+  if (before !== undefined) return before.state === "open" ? answerAgain(turn, event.via, answerOf(before)) : undefined;
   if (state.streamsUsed.includes(command.id)) return refused("stream.stale", "this id was used before");
   const far = (one: OpenStream) => one.via !== "local";
   const same = state.streams.filter((one) => far(one) === (event.via !== "local"));

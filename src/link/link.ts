@@ -153,7 +153,7 @@ export function createLink(options: LinkOptions): Link {
     sendStream(to, id, payload, done) {
       const topic = topicText(root, { name: "up/stream/{id}", id });
       if (to === "local") return local?.send(id, topic, payload, done) === true;
-      return upOf(to)?.transport.publish(topic, payload, false, { settled: done }) === true;
+      return (upOf(to) ?? saysState())?.transport.publish(topic, payload, false, { settled: done }) === true;
     },
     roomy: () => shipping?.up === true && shipping.transport.roomy(),
     alert() {

@@ -66,6 +66,7 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
   let timer: NodeJS.Timeout | null = null;
   let stable: NodeJS.Timeout | null = null;
   const filters = [...options.filters];
+  const late: { readonly filter: string; readonly done: () => void }[] = [];
   let deadline: NodeJS.Timeout | null = null;
   let cramped = false;
   let pumping = false;
@@ -153,6 +154,8 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
       if (present !== one || stopped) return;
       if (error) return void client.end(true);
       connected = true;
+      // What was asked for while the others were on their way.
+      for (const { filter, done } of late.splice(0)) client.subscribe(filter, { qos: 1 }, done);
       turn = 0;
       told = "";
       if (keepalive?.machine.opened(nowMs())) keepalive.changed(keepalive.machine.seconds);
@@ -246,6 +249,7 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
     subscribe(filter, done) {
       filters.push(filter);
       if (connected) present?.client.subscribe(filter, { qos: 1 }, done);
+      else late.push({ filter, done });
     },
     roomy() {
       const roomy = connected && outbox.roomy();

@@ -25,8 +25,9 @@ export interface StreamsOptions {
 
 interface Entry {
   readonly stream: LocalStream | FramedStream;
-  /** Where its opener was last heard. */
+  /** Which way it goes: the one that costs nothing, as long as its opener is heard there. */
   via: Connection;
+  primaryMs: number;
   resume: () => void;
   how: string;
   told: boolean;
@@ -50,6 +51,8 @@ const BEGIN_MS = 30_000;
 /** The last words of a stream may be lost: so long, and of so many, they are said again when asked for. */
 const PAST_MS = 60_000;
 const PAST_KEPT = 64;
+/** An opener who was heard over the primary so lately is there still. */
+const PRIMARY_SILENT_MS = 10_000;
 /** Answers to frames of streams that nobody knows, a second. */
 const UNKNOWN_ANSWERED = 20;
 
@@ -69,7 +72,14 @@ export function createStreams(options: StreamsOptions): Streams {
     if (service === undefined) return refuse(token, "stream.unsupported", opened.service);
     const stream =
       via === "local" ? localStream(id) : new FramedStream(false, (frame) => sendTo(id, via, frame), options.monoMs);
-    const entry: Entry = { stream, via, resume: NOTHING, how: "ended", told: false };
+    const entry: Entry = {
+      stream,
+      via,
+      primaryMs: Number.NEGATIVE_INFINITY,
+      resume: NOTHING,
+      how: "ended",
+      told: false,
+    };
     entries.set(id, entry);
     const timer = setTimeout(() => close(id, "stream.lost"), BEGIN_MS);
     stream.once("begun", () => clearTimeout(timer));
@@ -86,7 +96,7 @@ export function createStreams(options: StreamsOptions): Streams {
       if (entry.told) tell();
       else setImmediate(tell);
     });
-    const started = service(stream, opened);
+    const started = begun(service, stream, opened);
     if (started.ok) {
       later({ ...started, type: "stream-opened", token, code: null, detail: "" });
       return void setImmediate(() => {
@@ -98,6 +108,13 @@ export function createStreams(options: StreamsOptions): Streams {
     clearTimeout(timer);
     stream.destroy();
     refuse(token, started.code, started.detail);
+  };
+
+  /** Each frame comes over every connection that is up. */
+  const follow = (entry: Entry, via: Connection): void => {
+    const nowMs = options.monoMs();
+    if (via === "primary") entry.primaryMs = nowMs;
+    if (via === "primary" || nowMs - entry.primaryMs > PRIMARY_SILENT_MS) entry.via = via;
   };
 
   const localStream = (id: string): LocalStream => {
@@ -164,14 +181,14 @@ export function createStreams(options: StreamsOptions): Streams {
       const entry = entries.get(id);
       const stream = entry?.stream ?? past.get(id);
       if (!(stream instanceof FramedStream)) return answerUnknown(via, id);
-      if (entry !== undefined) entry.via = via;
+      if (entry !== undefined) follow(entry, via);
       stream.emit("begun");
       stream.arrived(payload);
     },
     reconnected(via) {
       for (const entry of entries.values()) {
         if (!(entry.stream instanceof FramedStream)) continue;
-        entry.via = via;
+        follow(entry, via);
         entry.stream.reconnected();
       }
     },
@@ -179,6 +196,16 @@ export function createStreams(options: StreamsOptions): Streams {
       for (const id of [...entries.keys()]) close(id, "stopped");
     },
   };
+}
+
+/** A service that cannot begin, on a card that is full or read-only, costs its stream and nothing else. */
+function begun(service: Service, stream: Duplex, opened: Opened): ReturnType<Service> {
+  try {
+    return service(stream, opened);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return { ok: false, code: "stream.unsupported", detail };
+  }
 }
 
 function countsOf(stream: LocalStream | FramedStream): { bytesIn: number; bytesOut: number } {

@@ -86,14 +86,15 @@ export function createProber(options: ProberOptions): Prober {
     busy = true;
     const whole = changed || badInRow > 0 || nowMs >= wholeDueMs;
     if (whole) wholeDueMs = nowMs + WHOLE_EVERY_MS;
-    const found = await round(facts, whole);
-    busy = false;
+    const found = await round(facts, whole).finally(() => {
+      busy = false;
+    });
     badInRow = judge(found) === null ? 0 : badInRow + 1;
     dueMs = nowMs + (badInRow > 0 && badInRow <= SUSPECT_ROUNDS ? SUSPECT_MS : CALM_MS);
     if (!stopped) options.tell(found);
   };
 
-  const timer = setInterval(() => void look(), LOOK_MS);
+  const timer = setInterval(() => void look().catch(() => undefined), LOOK_MS);
   return {
     nudge() {
       dueMs = 0;

@@ -140,7 +140,7 @@ export function sessionWorld(options: { pacing?: Pacing; nowMs?: () => number } 
     },
     view(who: SessionWho, mode: SessionMode = "type", begin: Record<string, number> | null = {}) {
       const [site, mine] = duplexPair();
-      attachStream(attaching, site, { console: "router1", mode, who, from: "test" });
+      attachStream(attaching, site, { console: "router1", mode, who, from: "socket" });
       const viewing = viewingOf(mine);
       if (begin !== null) viewing.ask({ t: "begin", ...begin });
       return viewing;

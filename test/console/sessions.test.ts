@@ -18,8 +18,8 @@ describe("a session on a console", () => {
     await eventually(() => expect(vera.last("refused")).toMatchObject({ what: "type", code: "lease.held" }));
     expect([alice.seen(), vera.seen()]).toEqual(["login: ", "login: "]);
     expect(vera.last("people")?.people).toEqual([
-      { name: "alice", from: "test", role: "typing", you: false },
-      { name: "vera", from: "test", role: "watching", you: true },
+      { name: "alice", from: "socket", role: "typing", you: false },
+      { name: "vera", from: "socket", role: "watching", you: true },
     ]);
   });
 

@@ -1,4 +1,4 @@
-import type { Effect, Event } from "../../src/core/events.ts";
+import type { Connection, Effect, Event } from "../../src/core/events.ts";
 import { applyRecord, type Durable, EMPTY_DURABLE, type LedgerRecord } from "../../src/core/ledger.ts";
 import type { Command, PowerArgs, Reply } from "../../src/core/messages.ts";
 import type { OutletPlan, SitePlan } from "../../src/core/plan.ts";
@@ -164,7 +164,7 @@ export class Bench {
   private send(
     command: Command,
     by: string,
-    options: Partial<{ signers: string[]; signatures: number; via: "lte" | "local" }>,
+    options: Partial<{ signers: string[]; signatures: number; via: Connection }>,
   ): Reply {
     const before = this.replies.length;
     this.emit({

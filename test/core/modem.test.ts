@@ -12,6 +12,8 @@ const WITH_MODEM: SitePlan = {
   ...PLAN,
   // A relay that is held is let go by a restart: here none is.
   outlets: { ...PLAN.outlets, a4: outlet("a4", 4, { contact: "nc" }) },
+  // The modem has its outlet to itself.
+  devices: { ...PLAN.devices, switch1: { name: "switch1", outlets: [], consoles: [], after: [], address: null } },
   modem: { outlet: "a3", profiles: 2 },
   actors: { "local:modem-ladder": { verbs: ["on", "cycle"], outlets: ["a3"], rate: { max: 6, perMs: 24 * HOUR } } },
 };
@@ -125,6 +127,31 @@ describe("the modem's ladder", () => {
       [3, true],
       [3, false],
     ]);
+  });
+
+  it("does not take down by itself what else hangs there, as long as the site can be reached another way", () => {
+    const site = new Site({ ...WITH_MODEM, devices: PLAN.devices });
+    site.link("up", "primary");
+    site.link("down");
+    site.told(GONE);
+    site.pass(30 * MINUTE);
+    expect(site.steps().map((one) => one.step)).not.toContain("power");
+    expect(site.drives).toEqual([]);
+    site.link("down", "primary");
+    site.pass(24 * HOUR);
+    expect(site.steps().map((one) => one.step)).toContain("power");
+  });
+
+  it("helps one that goes from one trouble to the next and back, which is trouble all the time", () => {
+    const site = new Site();
+    site.link("down");
+    for (let turn = 0; turn < 10; turn++) {
+      site.told({ ...WELL, state: "registered" });
+      site.pass(4 * MINUTE);
+      site.told(WELL);
+      site.pass(4 * MINUTE);
+    }
+    expect(site.steps().length).toBeGreaterThan(2);
   });
 
   it("a locked outlet stays as it is: the refusal is a record and the ladder goes on", () => {

@@ -15,7 +15,7 @@ function attach(
   rights: SessionRights = "trust",
   console = "router1",
 ): void {
-  bench.emit({ type: "session-attached", id, console, who, rights, mode, from: "test" });
+  bench.emit({ type: "session-attached", id, console, who, rights, mode, from: "socket" });
 }
 
 function told(bench: Bench, id: string): string[] {

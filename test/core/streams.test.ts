@@ -86,9 +86,9 @@ describe("who may open a stream", () => {
       "ruth ssh: view",
       "ruth shell: role.denied",
       "alice watch: view",
-      "alice type: view+type+break",
-      "alice join: view+type+break",
-      "alice steal: view+type+break",
+      "alice type: stream.in-clear",
+      "alice join: stream.in-clear",
+      "alice steal: stream.in-clear",
       "alice ssh: view",
       "alice shell: role.denied",
       "fred watch: view",
@@ -98,9 +98,9 @@ describe("who may open a stream", () => {
       "fred ssh: view+forward",
       "fred shell: role.denied",
       "ada watch: view",
-      "ada type: view+type+break",
-      "ada join: view+type+break",
-      "ada steal: view+type+break",
+      "ada type: stream.in-clear",
+      "ada join: stream.in-clear",
+      "ada steal: stream.in-clear",
       "ada ssh: view+forward",
       "ada shell: admin",
     ]);
@@ -205,7 +205,7 @@ describe("tickets", () => {
 describe("a change of trust", () => {
   it("closes what a revoked key or operator has open, and leaves the others", () => {
     const bench = new StreamBench();
-    bench.opened({ ...console1, mode: "type" }, "alice");
+    bench.opened({ ...console1, mode: "watch" }, "alice");
     const alices = bench.opening().id;
     bench.opened(console1, "vera");
     bench.opened(console1, "x", { via: "local", signatures: 0, signers: [] });
@@ -244,11 +244,11 @@ describe("a change of trust", () => {
 describe("the ledger", () => {
   it("has who opened what with which key, and how it ended, and not the id of its topics", () => {
     const bench = new StreamBench();
-    bench.opened({ ...console1, mode: "type" }, "alice");
+    bench.opened({ ...console1, mode: "watch" }, "alice");
     const { id } = bench.opening();
     bench.emit({ type: "stream-closed", id, how: "stream.idle", bytesIn: 12, bytesOut: 3_400 });
     const records = bench.records.filter(({ kind }) => kind === "stream");
-    const what = { by: "alice", key: "key-alice", via: "lte", service: "console", console: "router1", mode: "type" };
+    const what = { by: "alice", key: "key-alice", via: "lte", service: "console", console: "router1", mode: "watch" };
     expect(records).toMatchObject([
       { ...what, state: "opened" },
       { ...what, state: "closed", how: "stream.idle", bytesIn: 12, bytesOut: 3_400 },

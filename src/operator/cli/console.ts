@@ -19,8 +19,8 @@ import { tellRejected } from "./refusal.ts";
 export const command: CliCommand = {
   usage: ["console SITE/CONSOLE [--watch|--join|--steal] [--since T|--lines N] [--escape C]"],
   about:
-    "Types into a console, or watches it. One types, many watch; ~? tells the keys. Over a broker the broker can read what is\n" +
-    "typed and shown, as it can read captured text: for secrets use `towpath ssh SITE CONSOLE`, or the local socket.",
+    "Types into a console, or watches it. One types, many watch; ~? tells the keys. Through a broker it types by real ssh, as\n" +
+    "`towpath ssh SITE CONSOLE` does; --watch shows what the broker can read too, as it can read captured text.",
   examples: [
     "towpath console demo/router1",
     "towpath console demo/router1 --watch --since 10m",
@@ -58,6 +58,7 @@ async function run(args: CliArgs): Promise<number> {
   const mode = modeOf(args);
   if (args.json && mode !== "watch") throw new UsageError("--json goes with --watch");
   const begin = beginOf(args);
+  if (context.settings.local === null && mode !== "watch") return await byLogin(args, place);
   const who = await viewerOf(context);
   const client = await connectTo(context, place.site);
   try {
@@ -81,6 +82,18 @@ async function run(args: CliArgs): Promise<number> {
   } finally {
     await client.stop();
   }
+}
+
+/** Typed bytes pass no broker in clear: whoever may publish there could type as well. */
+async function byLogin(args: CliArgs, { site, rest }: { site: string | null; rest: string }): Promise<number> {
+  if (!process.stdin.isTTY)
+    throw new UsageError(
+      `from afar a person types: towpath ssh ${site} ${rest}; a program listens with --watch --json`,
+    );
+  const key = ["join", "steal", "since", "lines", "escape"].find((name) => args.values[name] !== undefined);
+  if (key !== undefined) note(`towpath: --${key} is for the local socket; here the keys do it once you are in: ~?`);
+  const { command: ssh } = await import("./ssh.ts");
+  return await ssh.run({ ...args, words: [site ?? "", rest] });
 }
 
 /** On a site's own socket the site need not be named. */

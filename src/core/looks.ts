@@ -1,0 +1,27 @@
+import type { Connection, Event } from "./events.ts";
+import type { Turn } from "./state.ts";
+
+/**
+ * A site with two connections hears each command twice. What changes something is decided once by its id; what only
+ * looks is answered once too, the way that it came first: an answer over LTE beside one over the primary costs for nothing.
+ */
+
+export interface Look {
+  readonly id: string;
+  readonly via: Connection;
+}
+
+const KEPT = 256;
+const LOOKS: ReadonlySet<string> = new Set(["status", "outcome", "read", "watch"]);
+
+/** True when the same question came over another connection. A repeat over the same one is answered again. */
+export function lookedElsewhere(turn: Turn, event: Extract<Event, { type: "command-arrived" }>): boolean {
+  const { via, signers } = event;
+  const { id, kind } = event.command;
+  // An unsigned copy must not be able to keep the signed one from its answer.
+  if (!LOOKS.has(kind) || via === "local" || signers.length === 0) return false;
+  const { looks } = turn.state;
+  const before = looks.find((one) => one.id === id);
+  if (before === undefined) turn.set({ looks: [...looks, { id, via }].slice(-KEPT) });
+  return before !== undefined && before.via !== via;
+}
