@@ -22,6 +22,8 @@ const IDLE_SHARE = 0.5;
 export class Keepalive {
   private readonly limits: KeepaliveLimits;
   private current: number;
+  /** What the present connection goes by. */
+  private used: number;
   private openedMs: number | null = null;
   private longerAtMs = 0;
   private suspectMs: number | null = null;
@@ -30,31 +32,37 @@ export class Keepalive {
   constructor(limits: KeepaliveLimits, savedS: number | null) {
     this.limits = limits;
     this.current = this.within(savedS ?? limits.startS);
+    this.used = this.current;
   }
 
+  /** For the next connect: after a death in silence the half, though it is not certain yet what died. */
   get seconds(): number {
-    return this.current;
+    return this.suspectMs === null ? this.current : this.within(this.used / 2);
   }
 
   /** True when another interval holds from now on. */
   opened(nowMs: number): boolean {
+    const connectedWith = this.seconds;
     const died = this.suspectMs !== null && nowMs - this.suspectMs <= SOON_MS;
     this.suspectMs = null;
     this.openedMs = nowMs;
     this.longerAtMs = nowMs + LONGER_AFTER_MS;
-    return died && this.become(this.current / 2);
+    const changed = died && this.become(this.used / 2);
+    this.used = connectedWith;
+    return changed;
   }
 
   /** Something was heard. True when another interval holds from now on. */
   heard(nowMs: number): boolean {
     if (this.openedMs === null || nowMs < this.longerAtMs) return false;
-    this.longerAtMs = nowMs + LONGER_AFTER_MS;
-    return this.become(this.current + LONGER_S);
+    // One step at a time: what was not lived through is not known.
+    this.longerAtMs = Number.POSITIVE_INFINITY;
+    return this.become(this.used + LONGER_S);
   }
 
   /** @param silentMs how long nothing had been heard when something was sent that found the connection dead; else 0. */
   closed(silentMs: number, nowMs: number): void {
-    if (this.openedMs !== null && silentMs >= this.current * 1_000 * IDLE_SHARE) this.suspectMs = nowMs;
+    if (this.openedMs !== null && silentMs >= this.used * 1_000 * IDLE_SHARE) this.suspectMs = nowMs;
     this.openedMs = null;
   }
 

@@ -13,7 +13,13 @@ describe("how long a connection may be silent", () => {
     for (let hour = 1; hour <= 23; hour++) expect(keepalive.heard(hour * 3_600_000)).toBe(false);
     expect(keepalive.heard(DAY_MS)).toBe(true);
     expect(keepalive.seconds).toBe(290);
-    for (let day = 2; day < 60; day++) keepalive.heard(day * DAY_MS);
+    // What was not lived through is not known: the next step takes a connection that goes by this one.
+    for (let day = 2; day < 10; day++) keepalive.heard(day * DAY_MS);
+    expect(keepalive.seconds).toBe(290);
+    for (let day = 10; day < 60; day++) {
+      keepalive.opened(day * DAY_MS);
+      keepalive.heard((day + 1) * DAY_MS);
+    }
     expect(keepalive.seconds).toBe(1_740);
   });
 
@@ -24,8 +30,10 @@ describe("how long a connection may be silent", () => {
       keepalive.closed(keepalive.seconds * 1_000, death * DAY_MS + 600_000);
     }
     keepalive.opened(5 * DAY_MS);
-    // The last death was a day ago: that was an outage.
+    // Each time it took a day until it was back: those were outages.
+    keepalive.closed(0, 5 * DAY_MS);
     expect(keepalive.seconds).toBe(290);
+    keepalive.opened(6 * DAY_MS);
     for (const seconds of [145, 73, 60, 60]) {
       keepalive.closed(keepalive.seconds * 1_000, 6 * DAY_MS);
       keepalive.opened(6 * DAY_MS + 20_000);

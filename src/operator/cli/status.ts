@@ -92,6 +92,7 @@ function showState(state: Json, how: string): void {
   showModem(asRecord(site.modem), Number(state.mono));
   print(`  storage ${storage?.state === "ok" ? "ok" : paint("red", `degraded: ${safe(String(storage?.detail))}`)}`);
   showReceivers(site, Number(state.mono));
+  showBudget(asRecord(site.budget));
   showMachine(asRecord(site.machine)?.findings);
   print(`  key ${safe(String(state.key))}`);
   const outlets = asRecord(state.outlets) ?? {};
@@ -135,6 +136,14 @@ function showReceivers(site: Json, monoMs: number): void {
         : paint("yellow", "not heard since the controller started");
     print(`  receiver ${safe(name)} (key of ${safe(String(asRecord(item)?.by))}) ${when}`);
   }
+}
+
+/** Only when it runs out: what is left out then, and that commands are not. */
+function showBudget(budget: Json | null): void {
+  if (budget === null || budget.level === "normal") return;
+  const spent = `${Number(budget.tenths) * 10} % of the ${safe(String(budget.per))}'s data is spent`;
+  const left = budget.level === "last" ? "only commands, alarms and what is watched go" : "consoles are not shipped";
+  print(`  ${paint("yellow", `LTE: ${spent}`)}; ${left} over it`);
 }
 
 /** What `doctor` finds bad, and what to do about it. */
