@@ -132,7 +132,8 @@ function greet(port: number): void {
   const lines = [
     ["npx towpath status", "how the site is"],
     ["npx towpath log demo/router1 --follow", "what its console says"],
-    ["npx towpath console demo/router1", "type into it; ~? for help, ~. ends it"],
+    // By the socket: from afar it would be ssh, and a machine for a demo may have no sshd.
+    ["npx towpath console router1 --local .towpath/demo/data/towpath.sock", "type into it; ~? for help, ~. ends it"],
     ["npx towpath power cycle demo/router1", "off, wait, on: shown first, then asked"],
     ["npx towpath sim server1 panic", "make trouble, then look at its log"],
     ["npx towpath events demo", "what was decided"],

@@ -63,7 +63,9 @@ async function run(args: CliArgs): Promise<number> {
   if (flag(args, "proxy")) return await proxy(args, context, site);
   const host = await hostOf(args, context, site);
   if (!flag(args, "shell") && host.user === null)
-    throw new SilentError(`${site} takes no logins: its machine has no sshd, or it has not been heard`);
+    throw new SilentError(
+      `${site} takes no logins: its machine has no sshd (apt install openssh-server), or it has not been heard; on site --local SOCKET needs none`,
+    );
   if (flag(args, "config")) return printConfig(args, host, site);
   return flag(args, "shell") ? await runSsh(args, site, host, words) : await login(args, site, host, words);
 }
