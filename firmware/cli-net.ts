@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import type { Uplinks } from "../src/config/uplinks.ts";
+import { type NetUplinks, readNetUplinks } from "../src/config/uplinks.ts";
 import { floorOf } from "../src/core/clock.ts";
 import { EMPTY_DURABLE } from "../src/core/ledger.ts";
 import { type CliArgs, type CliCommand, EXIT, text, UsageError } from "../src/operator/cli/command.ts";
 import { jsonText, note, print, safe } from "../src/operator/cli/out.ts";
-import { isRecord, parseJson } from "../src/protocol/envelope.ts";
+import { parseJson } from "../src/protocol/envelope.ts";
 import { loadConfig } from "./config-file.ts";
 import { type Answer, answer } from "./net/answer.ts";
 import { type Memory, openMemory } from "./net/machine.ts";
@@ -40,16 +40,16 @@ function run(args: CliArgs): number {
 }
 
 /** A config that was spoilt must not keep the path down after the next boot: the last good one does then. */
-function uplinksOf(file: string, memory: Memory): Uplinks {
+function uplinksOf(file: string, memory: Memory): NetUplinks {
   const loaded = loadConfig(file, { insecureLab: true, mayFallBack: false });
   if (loaded.ok) {
     memory.set("uplinks.json", JSON.stringify(loaded.config.uplinks));
     return loaded.config.uplinks;
   }
-  const kept = parseJson(Buffer.from(memory.get("uplinks.json") ?? "null"));
-  if (!isRecord(kept)) throw new UsageError(`${file} has errors: towpath controller --config ${file} --check`);
+  const kept = readNetUplinks(parseJson(Buffer.from(memory.get("uplinks.json") ?? "null")));
+  if (kept === null) throw new UsageError(`${file} has errors: towpath controller --config ${file} --check`);
   note(`${file} has errors: what it last said without them holds`);
-  return kept as unknown as Uplinks;
+  return kept;
 }
 
 function uidOf(user: string): number {

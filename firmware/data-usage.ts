@@ -17,7 +17,7 @@ export interface DataUsage {
 }
 
 export interface DataUsageOptions {
-  readonly config: SiteConfig;
+  readonly config: Pick<SiteConfig, "data" | "uplinks">;
   readonly files: Pick<MachineFiles, "read">;
   readonly link: Pick<Link, "usage">;
   readonly boot: number;

@@ -1,4 +1,4 @@
-import type { Uplinks } from "../../src/config/uplinks.ts";
+import type { NetUplinks } from "../../src/config/uplinks.ts";
 import { isRecord, parseJson } from "../../src/protocol/envelope.ts";
 import { applyUplinks } from "./apply.ts";
 import { type Memory, run } from "./machine.ts";
@@ -15,7 +15,7 @@ const LIMIT_BYTES = 4_096;
 const BLOCK_MAX_S = 60;
 const YEAR_MS = 31_557_600_000;
 
-export function answer(request: Uint8Array, uplinks: Uplinks, uid: number, memory: Memory, builtMs: number): Answer {
+export function answer(request: Uint8Array, uplinks: NetUplinks, uid: number, memory: Memory, builtMs: number): Answer {
   const value = request.length > LIMIT_BYTES ? null : parseJson(request);
   if (!isRecord(value)) return { ok: false, error: "not a request" };
   try {
@@ -29,7 +29,7 @@ export function answer(request: Uint8Array, uplinks: Uplinks, uid: number, memor
 }
 
 /** The kernel ends it: whoever asked may be dead by then. */
-function block({ primary }: Uplinks, seconds: unknown): Answer {
+function block({ primary }: NetUplinks, seconds: unknown): Answer {
   if (primary === null) return { ok: false, error: "the config has no primary uplink" };
   if (!Number.isInteger(seconds) || Number(seconds) < 1 || Number(seconds) > BLOCK_MAX_S)
     return { ok: false, error: `seconds: 1 to ${BLOCK_MAX_S}` };

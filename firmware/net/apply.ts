@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import type { LteUplink, Uplinks } from "../../src/config/uplinks.ts";
+import type { NetUplinks } from "../../src/config/uplinks.ts";
 import { addressesOf, FIXED, LTE_TABLE } from "../../src/uplink/addresses.ts";
 import { ipJson, type Memory, run, setSysctl } from "./machine.ts";
 import { isRule, nftText, ruleWords, wantedRules } from "./wanted.ts";
 
 /** Makes the machine as `wanted.ts` says, and tells what was not so. Done twice it does nothing the second time. */
 
-export function applyUplinks({ primary, lte }: Uplinks, uid: number, memory: Memory): string[] {
+export function applyUplinks({ primary, lte }: NetUplinks, uid: number, memory: Memory): string[] {
   if (primary !== null) quickNeighbours(primary.interface);
   if (lte === null) return [];
   const sources = lte.source === "fixed" ? [FIXED.v4, FIXED.v6] : addressesOf(lte.interface);
@@ -68,7 +68,7 @@ function from(line: Readonly<Record<string, unknown>>): string[] {
  * NetworkManager keeps the table (`towpath-lte.nmconnection`). What was there is remembered and put back when somebody
  * took it away; where nobody ever made one, the machine's own route over LTE is the pattern.
  */
-function route({ interface: device }: LteUplink, memory: Memory): string[] {
+function route({ interface: device }: NonNullable<NetUplinks["lte"]>, memory: Memory): string[] {
   return (hasIpv6() ? ([4, 6] as const) : ([4] as const)).flatMap((family) => {
     const name = `route-${family}-${createHash("sha256").update(device).digest("hex").slice(0, 8)}`;
     const defaults = (table: string) =>

@@ -88,6 +88,22 @@ export interface Uplinks {
   readonly lte: LteUplink | null;
 }
 
+/** What root's part needs of them. */
+export interface NetUplinks {
+  readonly primary: Pick<PrimaryUplink, "interface"> | null;
+  readonly lte: Pick<LteUplink, "interface" | "source"> | null;
+}
+
+const netUplinks = z.object({
+  primary: z.object({ interface: networkInterface }).nullable(),
+  lte: z.object({ interface: networkInterface, source: z.enum(["fixed", "bearer"]) }).nullable(),
+});
+
+/** As root's part wrote them down before; null where it is something else: another version's, or a bad card's. */
+export function readNetUplinks(value: unknown): NetUplinks | null {
+  return netUplinks.safeParse(value).data ?? null;
+}
+
 export function uplinksOf(raw: z.infer<typeof uplinksSchema> | undefined): Uplinks {
   const one = raw?.lte;
   return {

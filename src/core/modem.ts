@@ -49,8 +49,9 @@ export type ModemTrouble =
 export interface ModemState {
   readonly report: ModemReport;
   readonly trouble: ModemTrouble;
-  /** Since when the trouble is this one, and since when there is any; mono ms. */
+  /** Since when the trouble is this one, mono ms. */
   readonly sinceMs: number;
+  /** Since when there is any, mono ms. */
   readonly badSinceMs: number;
   /** The trouble that was last a record. */
   readonly recorded: ModemTrouble | null;

@@ -27,7 +27,7 @@ export class StreamRefused extends Error {
 
 const ANSWER_MS = 10_000;
 
-/** Opens a stream. Throws `StreamRefused`, or `Unreachable` where nobody answers. It ends as any stream does. */
+/** @throws `StreamRefused` with the site's answer; `Unreachable` where nobody answers. */
 export async function openStream(client: Client, who: Who | null, args: StreamRequest): Promise<Duplex> {
   const ask = async (life: string | null): Promise<SiteReply> => {
     const body = { kind: "stream.open", args: { ...args, ...(life !== null && { life }) } };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkConfig } from "../../src/config/config.ts";
+import { readNetUplinks } from "../../src/config/uplinks.ts";
 
 const BOARD = readFileSync(join(import.meta.dirname, "../../boards/sim.yaml"), "utf8");
 const here = {
@@ -88,6 +89,14 @@ controller: { path: [zz] }
   it("says where broken YAML is broken, and that a key came twice", () => {
     expect(said("site: [")).toContain("line 1");
     expect(said(`${HEAD}site: two\n`)).toMatch(/line 5: .*unique/);
+  });
+
+  it("what root's part wrote down of the uplinks is read back, and what another wrote is not believed", () => {
+    const uplinks = { primary: { interface: "eth0" }, lte: { interface: "wwan0", source: "fixed" } } as const;
+    expect(readNetUplinks(JSON.parse(JSON.stringify(uplinks)))).toEqual(uplinks);
+    expect(readNetUplinks({ primary: null, lte: null })).toEqual({ primary: null, lte: null });
+    for (const other of [null, {}, { primary: null }, { primary: null, lte: { interface: "a b", source: "fixed" } }])
+      expect(readNetUplinks(other)).toBeNull();
   });
 
   it("a modem, a budget or a listener that cannot be is told with its place", () => {

@@ -60,6 +60,7 @@ describe("dates of a certificate", () => {
     fc.assert(
       fc.property(clock, fc.nat(2 ** 31), (any, after) => {
         expect(datesHold(dates, any, dates.notAfterMs + 1 + after)).toBe(false);
+        // Dates that cannot be read are no dates.
         expect(datesHold({ notBeforeMs: Number.NaN, notAfterMs: Number.NaN }, any, 0)).toBe(false);
       }),
     );

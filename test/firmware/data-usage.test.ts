@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { countData } from "../../firmware/data-usage.ts";
 import { keepaliveMemory } from "../../firmware/keepalive-memory.ts";
-import type { SiteConfig } from "../../src/config/config.ts";
+import type { LteUplink } from "../../src/config/uplinks.ts";
 import type { Account } from "../../src/core/budget.ts";
 import { URGENCIES, type Urgency } from "../../src/link/outbox.ts";
 import { TelemetryGate } from "../../src/link/telemetry-gate.ts";
@@ -28,9 +28,12 @@ class Machine {
 
   start() {
     const published = Object.fromEntries(URGENCIES.map((one) => [one, 0])) as Record<Urgency, number>;
-    const lte = { interface: "wwan0", modem: "auto", budget: { bytes: 1e6, per: "month" as const }, modemOutlet: null };
+    const lte: LteUplink = {
+      ...{ interface: "wwan0", modem: "auto", budget: { bytes: 1e6, per: "month" }, modemOutlet: null },
+      ...{ source: "fixed", resolvers: [], driver: "modemmanager", profiles: [] },
+    };
     return countData({
-      config: { data: this.data, uplinks: { primary: null, lte } } as unknown as SiteConfig,
+      config: { data: this.data, uplinks: { primary: null, lte } },
       files: {
         read: (path) => (this.card === null ? null : path.endsWith("rx_bytes") ? String(this.card) : "0"),
       },
