@@ -150,12 +150,16 @@ export function createMqttTransport(options: MqttOptions): MqttTransport {
     const { client, broker, version, n } = one;
     versions.spoke(broker);
     outbox.open(brokersWindow);
+    const asked = filters.length;
     const subscribed = (error?: Error | null): void => {
       if (present !== one || stopped) return;
       if (error) return void client.end(true);
       connected = true;
       // What was asked for while the others were on their way.
-      for (const { filter, done } of late.splice(0)) client.subscribe(filter, { qos: 1 }, done);
+      for (const { filter, done } of late.splice(0)) {
+        if (filters.indexOf(filter) < asked) done();
+        else client.subscribe(filter, { qos: 1 }, done);
+      }
       turn = 0;
       told = "";
       if (keepalive?.machine.opened(nowMs())) keepalive.changed(keepalive.machine.seconds);

@@ -72,6 +72,15 @@ describe("a connection to a broker", () => {
     expect(downs[0]).toBe("mqtt://127.0.0.1:1: lte: no address from the carrier");
   });
 
+  it("hears what was asked for before it was there, and asks for it once", async () => {
+    const { transport, broker, ups } = await scene();
+    let heard = 0;
+    transport.subscribe("t/up/stream/1", () => heard++);
+    await until(() => ups.length === 1 && heard === 1);
+    const topics = broker.of("subscribe").flatMap(({ subscriptions }) => subscriptions.map(({ topic }) => topic));
+    expect(topics).toEqual(["t/dn/#", "t/up/stream/1"]);
+  });
+
   it("takes nothing while it is down, so that nothing waits inside the library", async () => {
     const { transport, broker, ups } = await scene({ connack: (_, life) => (life < 3 ? "hang up" : {}) });
     for (let count = 0; count < 1_000; count++)
