@@ -2,8 +2,9 @@ import type { Connection, Event } from "./events.ts";
 import type { Turn } from "./state.ts";
 
 /**
- * A site with two connections hears each command twice. What changes something is decided once by its id; what only
- * looks is answered once too, the way that it came first: an answer over LTE beside one over the primary costs for nothing.
+ * A site with two connections hears each command twice. What changes something is decided once by its id. What reads in
+ * bulk is done once too, the way that it came first: twice, it would cost as much over LTE as over the primary. Short
+ * answers go both ways: the one that a command came by first may be dying just then.
  */
 
 export interface Look {
@@ -12,7 +13,7 @@ export interface Look {
 }
 
 const KEPT = 256;
-const LOOKS: ReadonlySet<string> = new Set(["status", "outcome", "read", "watch"]);
+const LOOKS: ReadonlySet<string> = new Set(["read", "watch"]);
 
 /** True when the same question came over another connection. A repeat over the same one is answered again. */
 export function lookedElsewhere(turn: Turn, event: Extract<Event, { type: "command-arrived" }>): boolean {

@@ -7,13 +7,23 @@ describe("a question that comes over two connections", () => {
   it("is answered once, the way that it came first; a repeat over the same one is answered again", () => {
     const bench = new Bench();
     const id = bench.id();
-    const status = (via: "lte" | "primary") => bench.ask({ kind: "status", id }, "alice", { via });
-    status("primary");
-    const before = count(bench, "reply");
-    status("lte");
-    expect(count(bench, "reply")).toBe(before);
-    status("primary");
-    expect(count(bench, "reply")).toBe(before + 1);
+    const args = { console: "router1", track: "rx" } as const;
+    const read = (via: "lte" | "primary") => bench.ask({ kind: "read", id, args }, "alice", { via });
+    read("primary");
+    const before = count(bench, "read-range");
+    read("lte");
+    expect(count(bench, "read-range")).toBe(before);
+    read("primary");
+    expect(count(bench, "read-range")).toBe(before + 1);
+  });
+
+  it("a short one is answered both ways: the way that it came first may be dying just then", () => {
+    const bench = new Bench();
+    const id = bench.id();
+    bench.ask({ kind: "status", id }, "alice", { via: "primary" });
+    bench.ask({ kind: "status", id }, "alice", { via: "lte" });
+    const told = bench.effects.filter((one) => one.type === "reply" && one.reply.id === id);
+    expect(told).toMatchObject([{ via: "primary" }, { via: "lte" }]);
   });
 
   it("reads and watches once, and not at all sooner for an unsigned copy", () => {
